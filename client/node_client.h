@@ -1,0 +1,102 @@
+// The verbs of one node over HTTP, on kept connections. No retries on other nodes, no placement:
+// that is upload.h, download.h and union_listing.h.
+//
+// Deadlines: `timeout` bounds connecting and each pause of the peer (no byte moved), so a transfer
+// of any size may take as long as it makes progress. A request that fails on a connection that was
+// kept from before is tried once more on a new one, if no byte of a reply had come and repeating
+// is harmless (everything here but an append).
+//
+// Thread-safe; connections are lent to one call at a time. Sources: docs/wire.md.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "core/error.h"
+#include "core/listing.h"
+#include "core/node.h"
+#include "core/path.h"
+
+namespace skein {
+
+class ConnectionPool;  // client/connection_pool.h
+
+// The bytes of an upload, which can be sent again: memory or part of a file. Borrowed.
+struct FileRange {
+  int fd = -1;
+  std::uint64_t offset = 0;
+  std::uint64_t size_bytes = 0;
+};
+using PutBody = std::variant<std::span<const char>, FileRange>;
+std::uint64_t size_of(const PutBody& body);
+
+struct FileInfo {
+  std::uint64_t size_bytes = 0;
+  std::int64_t mtime_s = 0;  // seconds since 1970, from Last-Modified; 0 unknown
+  std::string etag;          // "" unknown
+  bool is_directory = false;
+};
+
+// A listing as one node gives it. `unchanged`: the known ETag still holds, listing is empty.
+struct NodeListing {
+  bool unchanged = false;
+  Listing listing;
+  std::string etag;  // "" if the server gives none
+};
+
+class NodeClient {
+ public:
+  explicit NodeClient(std::chrono::milliseconds timeout);
+  ~NodeClient();
+
+  // Errors of all calls beside those named: timed_out, connection_refused, connection_reset,
+  // host_unreachable (the node is in trouble), bad_message (not HTTP as we know it), io_error
+  // (other 5xx). no_such_file_or_directory is 404.
+
+  // nullopt: no such directory on this node.
+  Result<std::optional<NodeListing>> list(const Node& node, const ClusterPath& path,
+                                          const std::string& known_etag);
+  // nullopt: not on this node.
+  Result<std::optional<FileInfo>> stat(const Node& node, const ClusterPath& path);
+
+  // Reads up to into.size() bytes at offset; fewer only at the end of the file.
+  Result<std::size_t> read(const Node& node, const ClusterPath& path, std::uint64_t offset,
+                           std::span<char> into);
+  // The rest of the file from `offset`, in pieces as they come; `take` returns false to stop.
+  // Returns the bytes given to `take`.
+  using Take = std::function<bool(std::span<const char> piece)>;
+  Result<std::uint64_t> stream(const Node& node, const ClusterPath& path, std::uint64_t offset,
+                               const Take& take);
+
+  // Errors: file_exists (405), no_space_on_device (507), permission_denied (403), not_connected
+  // for "the reply never came": whether the file was stored is unknown (ask stat()).
+  // `progress` is given the bytes sent so far; may be empty.
+  using Progress = std::function<void(std::uint64_t sent_bytes)>;
+  Result<void> put(const Node& node, const ClusterPath& path, const PutBody& body,
+                   const Progress& progress = {});
+  Result<void> make_directory(const Node& node, const ClusterPath& path);
+
+  // Stages (docs/wire.md, "Stages"): bytes kept by the node, not visible until published.
+  // stage(): errors as put(). publish(): file_exists, no_such_file_or_directory (no such stage).
+  Result<void> stage(const Node& node, const std::string& stage_id, const ClusterPath& path,
+                     const PutBody& body);
+  Result<void> publish(const Node& node, const std::string& stage_id, const ClusterPath& path);
+  Result<void> drop_stage(const Node& node, const std::string& stage_id);
+
+  // The JSON text of /__status.
+  Result<std::string> status(const Node& node);
+
+  std::chrono::milliseconds timeout() const { return timeout_; }
+
+ private:
+  const std::chrono::milliseconds timeout_;
+  const std::unique_ptr<ConnectionPool> pool_;
+};
+
+}  // namespace skein

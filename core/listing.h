@@ -1,0 +1,53 @@
+// A directory's names with their entries, sorted by name, and the rule that merges the listings of
+// several nodes into one (docs/wire.md, "Client merge").
+//
+// Names carry no trailing slash; the directory bit tells. A name may stand twice, as a file and as
+// a directory, when two nodes disagree; the file comes first, find() prefers the directory.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/entry.h"
+#include "core/error.h"
+
+namespace skein {
+
+struct NamedEntry {
+  std::string name;
+  Entry entry;
+  bool operator==(const NamedEntry&) const = default;
+};
+
+class Listing {
+ public:
+  Listing() = default;
+  // Sorts; of equal (name, is_directory) the last given wins.
+  explicit Listing(std::vector<NamedEntry> entries);
+
+  const std::vector<NamedEntry>& entries() const { return entries_; }
+  std::size_t size() const { return entries_.size(); }
+  const Entry* find(std::string_view name) const;
+
+  bool operator==(const Listing&) const = default;
+
+ private:
+  std::vector<NamedEntry> entries_;
+};
+
+// type = OR over the listings; size = that of the last listing that has the name, except for
+// directories, where sizes add up. Pure; the order of `shares` matters only for file sizes, and of
+// those not at all while files are write-once.
+Listing merge(std::span<const Listing* const> shares);
+
+// The JSON of docs/wire.md: {"name":[type,size],"dir/":[1,n]}. Always valid JSON: bytes that are no
+// UTF-8 are written as U+FFFD, because JSON cannot carry them.
+std::string to_json(const Listing& listing);
+
+// Reads any JSON object of that shape, in any order, with or without white space; keys that are no
+// file name ("", "..", with '/' inside) are refused. Errors: bad_message.
+Result<Listing> parse_listing_json(std::string_view json);
+
+}  // namespace skein

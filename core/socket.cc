@@ -1,0 +1,102 @@
+#include "core/socket.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <memory>
+
+namespace skein {
+namespace {
+
+using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+Result<AddressList> resolve(const NodeAddress& address, int flags) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = flags | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  const std::string port = std::to_string(address.port);
+  if (const int rc = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found); rc != 0) {
+    return Error{std::errc::host_unreachable,
+                 "look up host " + address.host + ": " + gai_strerror(rc)};
+  }
+  return AddressList(found, &freeaddrinfo);
+}
+
+Result<Fd> connect_one(const addrinfo& to, const std::string& what, Deadline deadline) {
+  Fd fd(::socket(to.ai_family, to.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to.ai_protocol));
+  if (!fd) return errno_error(errno, what);
+  const int on = 1;
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (::connect(fd.get(), to.ai_addr, to.ai_addrlen) != 0) {
+    if (errno != EINPROGRESS) return errno_error(errno, what);
+    if (auto ready = wait_ready(fd.get(), POLLOUT, deadline); !ready) {
+      return Error{ready.error().code, what + ": " + ready.error().what};
+    }
+    int failure = 0;
+    socklen_t size = sizeof failure;
+    ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &failure, &size);
+    if (failure != 0) return errno_error(failure, what);
+  }
+  return fd;
+}
+
+}  // namespace
+
+Result<void> wait_ready(int fd, short events, Deadline deadline) {
+  for (;;) {
+    pollfd p{fd, events, 0};
+    const int n = ::poll(&p, 1, deadline.poll_ms());
+    if (n > 0) return {};
+    if (n == 0 && deadline.passed()) return Error{std::errc::timed_out, "no answer in time"};
+    if (n < 0 && errno != EINTR) return errno_error(errno, "poll");
+  }
+}
+
+Result<Fd> connect_tcp(const NodeAddress& address, Deadline deadline) {
+  auto addresses = resolve(address, 0);
+  if (!addresses) return addresses.error();
+  const std::string what = "connect to " + address.text();
+  Error last{std::errc::host_unreachable, what + ": no address"};
+  for (const addrinfo* to = addresses->get(); to != nullptr; to = to->ai_next) {
+    auto fd = connect_one(*to, what, deadline);
+    if (fd) return fd;
+    last = fd.error();
+  }
+  return last;
+}
+
+Result<Fd> listen_tcp(const NodeAddress& address, int backlog) {
+  auto addresses = resolve(address, AI_PASSIVE);
+  if (!addresses) return addresses.error();
+  const addrinfo& at = **addresses;
+  const std::string what = "listen on " + address.text();
+  Fd fd(::socket(at.ai_family, at.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, at.ai_protocol));
+  if (!fd) return errno_error(errno, what);
+  const int on = 1;
+  // A restarted server must not wait for the old one's connections to leave TIME_WAIT.
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (::bind(fd.get(), at.ai_addr, at.ai_addrlen) != 0) return errno_error(errno, what);
+  if (::listen(fd.get(), backlog) != 0) return errno_error(errno, what);
+  return fd;
+}
+
+Result<NodeAddress> local_address(int fd) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* any = reinterpret_cast<sockaddr*>(&storage);
+  if (::getsockname(fd, any, &size) != 0) return errno_error(errno, "getsockname");
+  char host[NI_MAXHOST];
+  char port[NI_MAXSERV];
+  const int rc = getnameinfo(any, size, host, sizeof host, port, sizeof port,
+                             NI_NUMERICHOST | NI_NUMERICSERV);
+  if (rc != 0) return Error{std::errc::invalid_argument, gai_strerror(rc)};
+  return NodeAddress{host, static_cast<std::uint16_t>(std::stoi(port))};
+}
+
+}  // namespace skein

@@ -1,0 +1,28 @@
+// Stream sockets with deadlines. All descriptors are non-blocking and close-on-exec.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/fd.h"
+#include "core/node.h"
+
+namespace skein {
+
+// Waits for poll(2) `events` on fd. Errors: timed_out.
+Result<void> wait_ready(int fd, short events, Deadline deadline);
+
+// Connects to the first address the name resolves to that answers; TCP_NODELAY is set.
+// Errors: timed_out, connection_refused, host_unreachable (also: name unknown), others as
+// connect(2). Name look-up is bounded by the resolver, not by `deadline`; numeric hosts need none.
+Result<Fd> connect_tcp(const NodeAddress& address, Deadline deadline);
+
+// Listens; port 0 = the kernel picks. Errors: address_in_use, permission_denied, as bind(2).
+Result<Fd> listen_tcp(const NodeAddress& address, int backlog);
+
+// The port a listening or connected socket is bound to locally.
+Result<NodeAddress> local_address(int fd);
+
+}  // namespace skein

@@ -1,0 +1,30 @@
+// Makes one data server known: by mDNS through the Avahi daemon, or by a file in this host's
+// registry, or both. Listen before advertising (docs/wire.md, "Names, discovery, URIs").
+//
+// mDNS: PTR, SRV, TXT and A go out together and never change under one name. TXT: v=1, id=<node id>,
+// host=<host id>, cluster=<name>. Survives a restart of avahi-daemon and its absence at start.
+// The destructor withdraws: goodbye sent, registry file removed. Thread-safe.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/error.h"
+#include "core/node.h"
+
+namespace skein {
+
+class Advertiser {
+ public:
+  struct Options {
+    bool mdns = true;
+    bool registry = true;
+    bool loopback_only = false;  // announce on the loopback interface only (bound to 127.0.0.1)
+  };
+  // `node`: address with the listening port, id, host_id, cluster, lane, and the instance name.
+  // Errors: as make_run_dir() when the registry is asked for. mDNS trouble is logged, not returned.
+  static Result<std::unique_ptr<Advertiser>> start(const Node& node, Options options);
+  virtual ~Advertiser() = default;
+};
+
+}  // namespace skein

@@ -1,0 +1,1 @@
+#include "discovery/membership.h"

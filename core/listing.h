@@ -42,8 +42,8 @@ class Listing {
 // those not at all while files are write-once.
 Listing merge(std::span<const Listing* const> shares);
 
-// The JSON of docs/wire.md: {"name":[type,size],"dir/":[1,n]}. Always valid JSON: bytes that are no
-// UTF-8 are written as U+FFFD, because JSON cannot carry them.
+// The JSON of docs/wire.md: {"name":[type,size],"dir/":[1,n]}. A byte that is no UTF-8 travels as the
+// escape \udc80 to \udcff, as Python's "surrogateescape" (PEP 383) and so PYME's server write it.
 std::string to_json(const Listing& listing);
 
 // Reads any JSON object of that shape, in any order, with or without white space; keys that are no

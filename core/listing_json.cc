@@ -38,11 +38,15 @@ void append_escaped(std::string& out, std::string_view name) {
     const auto c = static_cast<unsigned char>(name[i]);
     if (c >= 0x80) {
       const std::size_t length = utf8_length(name.substr(i));
-      out += length == 0 ? std::string_view("\xef\xbf\xbd") : name.substr(i, length);
-      i += length == 0 ? 1 : length;
-      continue;
-    }
-    if (c == '"' || c == '\\') {
+      if (length > 0) {
+        out += name.substr(i, length);
+        i += length;
+        continue;
+      }
+      out += "\\udc";
+      out += kHex[c >> 4];
+      out += kHex[c & 15];
+    } else if (c == '"' || c == '\\') {
       out += '\\';
       out += static_cast<char>(c);
     } else if (c < 0x20 || c == 0x7f) {
@@ -178,6 +182,9 @@ class Reader {
       const std::uint32_t low = four_hex();
       if (low < 0xdc00 || low > 0xdfff) failed_ = true;
       code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    } else if (code >= 0xdc80 && code <= 0xdcff) {
+      out += static_cast<char>(code - 0xdc00);
+      return;
     } else if (code >= 0xd800 && code < 0xe000) {
       failed_ = true;
     }

@@ -1,0 +1,155 @@
+"""What the benchmarks share: rounds that interleave the competitors, medians, tables, programs.
+
+A figure counts only as a ratio to a named reference that was measured in the same run: this kind
+of machine is noisy, so the competitors take turns, round by round, and medians are compared.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("SKEIN_BUILD", REPO / "build"))
+LOAD = BUILD / "tests/bench/bench-load"
+
+
+def build(*targets):
+    subprocess.run(["ninja", "-C", BUILD, *targets], check=True, stdout=subprocess.DEVNULL)
+
+
+def load(*words):
+    """Runs bench-load and returns what it measured; its failure ends the benchmark."""
+    done = subprocess.run([LOAD, *map(str, words)], check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
+def warm_memory(size_bytes):
+    """Freed memory goes back to the host within seconds and costs 0.4 GB/s at its next touch."""
+    block = bytearray(size_bytes)
+    for at in range(0, size_bytes, 4096):
+        block[at] = 1
+
+
+class Figures:
+    """Samples of one competitor in one row."""
+
+    def __init__(self):
+        self.samples = []
+
+    @property
+    def median(self):
+        return statistics.median(self.samples)
+
+    def text(self, unit=""):
+        return (f"{self.median:.4g}{unit} "
+                f"({min(self.samples):.4g}-{max(self.samples):.4g})")
+
+
+def rounds(competitors, measure, count=5):
+    """Calls measure(competitor, round) in turns; returns {competitor: Figures}."""
+    figures = {name: Figures() for name in competitors}
+    for turn in range(count):
+        for name in competitors:
+            figures[name].samples.append(measure(name, turn))
+    return figures
+
+
+def print_table(title, header, rows):
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    print(f"\n{title}")
+    for row in [header, ["-" * width for width in widths], *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+class Program:
+    """A program that prints one `ready` line and runs until it is told to stop."""
+
+    def __init__(self, *command, env=None):
+        self.process = subprocess.Popen([str(word) for word in command], text=True,
+                                        stdout=subprocess.PIPE, env=env)
+        self.ready = self.process.stdout.readline()
+        if not self.ready.startswith("ready"):
+            raise SystemExit(f"{command[0]} did not start: {self.ready!r}")
+
+    def resident_bytes(self, peak=False):
+        key = "VmHWM" if peak else "VmRSS"
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(key):
+                return int(line.split()[1]) * 1024
+        raise KeyError(key)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Workplace:
+    """A fresh folder on tmpfs or on the disk, removed at the end."""
+
+    PARENTS = {"tmpfs": "/dev/shm", "disk": os.environ.get("SKEIN_BENCH_DISK", str(REPO / "build"))}
+
+    def __init__(self, kind):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="skein-bench-", dir=self.PARENTS[kind]))
+
+    def __enter__(self):
+        return self.path
+
+    def __exit__(self, *exc):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def skein_server(root, run_dir, *args):
+    env = {**os.environ, "SKEIN_RUN_DIR": str(run_dir), "SKEIN_CONFIG": "", "SKEIN_LOG_LEVEL": "warn"}
+    server = Program(BUILD / "dataserver/skein-dataserver", "--root", root, "--port", 0,
+                     "--advertise", "none", *args, env=env)
+    url = dict(word.split("=", 1) for word in server.ready.split()[1:])["url"]
+    server.port = int(url.rstrip("/").rsplit(":", 1)[1])
+    return server
+
+
+def receiver(root):
+    server = Program(BUILD / "tests/bench/bench-receiver", root)
+    server.port = int(server.ready.rsplit("=", 1)[1])
+    return server
+
+
+class Nginx:
+    """nginx with WebDAV PUT, one worker per core, no access log, requests without number limit."""
+
+    CONF = """
+daemon off; worker_processes auto; pid {dir}/pid; error_log {dir}/error.log crit;
+events {{ worker_connections 512; }}
+http {{ access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000;
+  client_max_body_size 0; client_body_buffer_size 1m; output_buffers 2 1m;
+  client_body_temp_path {dir}/temp; fastcgi_temp_path {dir}/f; proxy_temp_path {dir}/p;
+  uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
+  server {{ listen 127.0.0.1:{port}; root {root};
+    location / {{ dav_methods PUT; create_full_put_path on; dav_access user:r group:r; }} }} }}
+"""
+
+    def __init__(self, root, workdir, port):
+        workdir.mkdir(exist_ok=True)
+        config = workdir / "nginx.conf"
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        config.write_text(user + self.CONF.format(dir=workdir, root=root, port=port))
+        self.port = port
+        self.process = subprocess.Popen(["nginx", "-c", str(config), "-p", str(workdir)])
+        deadline = time.monotonic() + 10
+        while subprocess.run(["curl", "-so", "/dev/null", f"http://127.0.0.1:{port}/"]).returncode:
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise SystemExit("nginx did not start: " + (workdir / "error.log").read_text())
+            time.sleep(0.05)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)

@@ -1,7 +1,8 @@
 """Fixtures of the end-to-end tests: settings of their own, and nothing left behind.
 
 A test fails when a program it started logged an error (unless marked allow_errors), or when a
-process or mount outlives it. Every test has a time limit: 60 s, or @pytest.mark.time_limit(SECONDS).
+process or mount outlives it. Every test has a time limit: 60 s, or
+@pytest.mark.time_limit(SECONDS).
 """
 import contextlib
 import faulthandler
@@ -50,7 +51,7 @@ def pytest_runtest_call(item):
 
 @pytest.fixture(autouse=True)
 def run_dir(monkeypatch, tmp_path):
-    """Settings of this test only. The folder is short because Unix socket paths end at 107 bytes."""
+    """Settings of this test only. Unix socket paths end at 107 bytes: the folder is a short one."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="skein-", dir="/tmp"))
     for name in list(os.environ):
         if name.startswith("SKEIN_") and not name.startswith(("SKEIN_TEST_", "SKEIN_BUILD")):

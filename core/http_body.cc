@@ -73,33 +73,35 @@ Result<std::string_view> BodyReader::read_line(Deadline deadline) {
   }
 }
 
-Result<void> BodyReader::next_chunk(Deadline deadline) {
-  if (in_chunks_) {
-    const auto end_of_data = read_line(deadline);
-    if (!end_of_data) return end_of_data.error();
-    if (!end_of_data->empty()) return bad_chunk();
-    stream_.consume(2);
-  }
-  in_chunks_ = true;
-  const auto line = read_line(deadline);
-  if (!line) return line.error();
-  const char* end = line->data() + line->size();
-  const auto size = std::from_chars(line->data(), end, left_, 16);
+Result<void> BodyReader::take_size(std::string_view line) {
+  const char* end = line.data() + line.size();
+  const auto size = std::from_chars(line.data(), end, left_, 16);
   const bool extension = size.ptr != end && (*size.ptr == ';' || *size.ptr == ' ');
   if (size.ec != std::errc() || (size.ptr != end && !extension)) return bad_chunk();
-  stream_.consume(line->size() + 2);
-  if (left_ > 0) return {};
-  for (int i = 0; i < kMaxTrailerLines; ++i) {
-    const auto trailer = read_line(deadline);
-    if (!trailer) return trailer.error();
-    const bool last = trailer->empty();
-    stream_.consume(trailer->size() + 2);
-    if (last) {
+  part_ = left_ > 0 ? Part::kData : Part::kTrailer;
+  return {};
+}
+
+Result<void> BodyReader::next_chunk(Deadline deadline) {
+  // The data of the chunk was read to its end, or read() would not have come here.
+  if (part_ == Part::kData) part_ = Part::kEndOfData;
+  while (part_ != Part::kData && !done_) {
+    const auto line = read_line(deadline);
+    if (!line) return line.error();
+    const std::size_t length = line->size();
+    if (part_ == Part::kEndOfData) {
+      if (length != 0) return bad_chunk();
+      part_ = Part::kSize;
+    } else if (part_ == Part::kSize) {
+      if (auto taken = take_size(*line); !taken) return taken;
+    } else if (length == 0) {
       done_ = true;
-      return {};
+    } else if (++trailer_lines_ > kMaxTrailerLines) {
+      return bad_chunk();
     }
+    stream_.consume(length + 2);
   }
-  return bad_chunk();
+  return {};
 }
 
 }  // namespace skein

@@ -14,8 +14,9 @@ class BodyReader {
  public:
   BodyReader(HttpStream& stream, BodyFraming framing);
 
-  // At least one byte, or 0 when the body is complete. Errors: timed_out; connection_reset (cut
-  // short); bad_message (malformed chunk). After an error the connection cannot be used further.
+  // At least one byte, or 0 when the body is complete. Errors: timed_out (nothing is lost, the call
+  // may be repeated); connection_reset (cut short); bad_message (malformed chunk). After the other
+  // errors the connection cannot be used further.
   Result<std::size_t> read(std::span<char> into, Deadline deadline);
 
   // Fills `into` unless the body ends first.
@@ -26,13 +27,18 @@ class BodyReader {
   std::uint64_t known_left() const { return framing_.kind == BodyFraming::Kind::kLength ? left_ : 0; }
 
  private:
+  // What stands next in a chunked body.
+  enum class Part { kSize, kData, kEndOfData, kTrailer };
+
   Result<void> next_chunk(Deadline deadline);
+  Result<void> take_size(std::string_view line);
   Result<std::string_view> read_line(Deadline deadline);
 
   HttpStream& stream_;
   const BodyFraming framing_;
   std::uint64_t left_ = 0;  // of the body, or of the current chunk
-  bool in_chunks_ = false;  // a chunk was begun, so its CRLF precedes the next size
+  Part part_ = Part::kSize;
+  int trailer_lines_ = 0;
   bool done_ = false;
 };
 

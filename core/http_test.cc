@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <string>
 #include <thread>
 
@@ -182,6 +183,29 @@ TEST_CASE("body: malformed chunks are refused") {
     std::array<char, 64> body{};
     CHECK_FALSE(reader.read_full(body, soon()));
   }
+}
+
+TEST_CASE("body: a chunked body that pauses anywhere is read on without loss") {
+  const std::string wire = "5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nTrailer: t\r\n\r\nNEXT";
+  Connection c;
+  BodyReader body(c.stream, {BodyFraming::Kind::kChunked, 0});
+  std::string got;
+  for (const char byte : wire) {
+    c.send(std::string_view(&byte, 1));
+    std::array<char, 8> piece{};
+    while (!body.done()) {
+      const auto n = body.read(piece, Deadline::after(0ms));
+      if (!n) {
+        REQUIRE(n.error().code == std::errc::timed_out);
+        break;
+      }
+      got.append(piece.data(), *n);
+    }
+  }
+  CHECK(body.done());
+  CHECK(got == "hello!");
+  REQUIRE(c.stream.fill());
+  CHECK(c.stream.buffered() == "NEXT");
 }
 
 TEST_CASE("body: one that is cut short is an error, never a short success") {

@@ -1,64 +1,12 @@
 // Hand-written both ways: a listing of 100,000 frames takes 5 ms to write and 4 ms to read here,
 // 60-90 ms through a JSON document tree.
 #include <charconv>
-#include <cstring>
 
+#include "core/json_text.h"
 #include "core/listing.h"
 
 namespace skein {
 namespace {
-
-// Length of the well-formed UTF-8 sequence at `text`, 0 if there is none (RFC 3629).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const auto follows = [&](std::size_t i, unsigned low, unsigned high) {
-    return byte(i) >= low && byte(i) <= high;
-  };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return follows(1, 0x80, 0xbf) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    const unsigned low = first == 0xe0 ? 0xa0 : 0x80;
-    const unsigned high = first == 0xed ? 0x9f : 0xbf;
-    return follows(1, low, high) && follows(2, 0x80, 0xbf) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const unsigned low = first == 0xf0 ? 0x90 : 0x80;
-    const unsigned high = first == 0xf4 ? 0x8f : 0xbf;
-    return follows(1, low, high) && follows(2, 0x80, 0xbf) && follows(3, 0x80, 0xbf) ? 4 : 0;
-  }
-  return 0;
-}
-
-void append_escaped(std::string& out, std::string_view name) {
-  constexpr char kHex[] = "0123456789abcdef";
-  for (std::size_t i = 0; i < name.size();) {
-    const auto c = static_cast<unsigned char>(name[i]);
-    if (c >= 0x80) {
-      const std::size_t length = utf8_length(name.substr(i));
-      if (length > 0) {
-        out += name.substr(i, length);
-        i += length;
-        continue;
-      }
-      out += "\\udc";
-      out += kHex[c >> 4];
-      out += kHex[c & 15];
-    } else if (c == '"' || c == '\\') {
-      out += '\\';
-      out += static_cast<char>(c);
-    } else if (c < 0x20 || c == 0x7f) {
-      out += "\\u00";
-      out += kHex[c >> 4];
-      out += kHex[c & 15];
-    } else {
-      out += static_cast<char>(c);
-    }
-    ++i;
-  }
-}
 
 void append_number(std::string& out, std::int64_t number) {
   char digits[24];
@@ -202,19 +150,23 @@ bool is_file_name(std::string_view name) {
 
 }  // namespace
 
+void append_json(std::string& out, std::string_view name, const Entry& entry) {
+  out += '"';
+  append_escaped(out, name);
+  out += entry.is_directory() ? "/\":[" : "\":[";
+  append_number(out, entry.type);
+  out += ',';
+  append_number(out, entry.size);
+  out += ']';
+}
+
 std::string to_json(const Listing& listing) {
   std::string out;
   out.reserve(2 + listing.size() * 32);
   out += '{';
   for (const NamedEntry& named : listing.entries()) {
     if (out.size() > 1) out += ',';
-    out += '"';
-    append_escaped(out, named.name);
-    out += named.entry.is_directory() ? "/\":[" : "\":[";
-    append_number(out, named.entry.type);
-    out += ',';
-    append_number(out, named.entry.size);
-    out += ']';
+    append_json(out, named.name, named.entry);
   }
   out += '}';
   return out;

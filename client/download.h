@@ -25,6 +25,9 @@ class Downloader {
   Result<std::uint64_t> stream(const ClusterPath& path, const NodeClient::Take& take);
 
   // Up to into.size() bytes at `offset` from one of `copies`, fewer only at the end of the file.
+  // Copies on nodes that are set aside are asked last, so that a stopped node delays one read, not
+  // all. Errors: NodeClient::read(), of the last copy; io_error if copies differ in size or a file
+  // is shorter than `copies` says; host_unreachable if `copies` is empty.
   Result<std::size_t> read(const ClusterPath& path, const Located& copies, std::uint64_t offset,
                            std::span<char> into);
 

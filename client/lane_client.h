@@ -1,13 +1,14 @@
-// The client's end of the lane (core/lane.h): node-local files without HTTP. One connection each
-// per LaneClient and node, made when first needed, remade after a failure. Thread-safe; each call
-// ends within its deadline.
+// The client's end of the lane (core/lane.h): node-local files without HTTP. Connections are made
+// when first needed, each used by one call at a time, and kept for the next, a few per node.
+//
+// A lane that can't be used (other host, no socket, stale socket, another node behind it) is no
+// trouble of the node: calls say not_supported, and HTTP is the way. Thread-safe; each call ends
+// within the timeout.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -23,29 +24,27 @@ class LaneClient {
   explicit LaneClient(std::chrono::milliseconds timeout);
   ~LaneClient();
 
-  // True if `node` is on this host and its lane answered with the node's own id.
+  // True if `node` is on this host and its lane answered with the node's own id. Costs no message
+  // while a connection is kept; a node that did not answer is not asked again for two seconds.
   bool reaches(const Node& node);
 
   struct OpenFile {
     Fd fd;  // read-only
     std::uint64_t size_bytes = 0;
   };
-  // nullopt: the node has no such file. Errors: not_supported (no lane), others as open(2).
+  // nullopt: the node has no such file. Errors: not_supported (no lane), timed_out, others as
+  // open(2).
   Result<std::optional<OpenFile>> open(const Node& node, const ClusterPath& path);
 
   // An invisible file on the node's own disk, to be written through `fd` and sealed. Closing the
-  // Stage without sealing drops it. The stage keeps a lane connection of its own.
+  // Stage without sealing drops it. The stage has a lane connection of its own, and may outlive the
+  // LaneClient. Errors: not_supported (no lane), timed_out, file_exists, no_space_on_device.
   class Stage;
   Result<std::unique_ptr<Stage>> create(const Node& node, const ClusterPath& path);
 
  private:
-  struct Connection;
-  Result<std::shared_ptr<Connection>> connection(const Node& node);
-
-  const std::chrono::milliseconds timeout_;
-
-  std::mutex mutex_;  // guards everything below; never held across a call to a node
-  std::map<std::string, std::shared_ptr<Connection>> connections_;  // by node id
+  class Lanes;
+  const std::shared_ptr<Lanes> lanes_;
 };
 
 // One thread at a time.
@@ -54,10 +53,13 @@ class LaneClient::Stage {
   virtual ~Stage() = default;
   virtual int fd() const = 0;  // read-write; valid until seal()
   virtual const Node& node() const = 0;
-  // Would a seal now succeed? Errors: file_exists, no_space_on_device, as the lane.
+  // Would a seal now succeed? Errors: file_exists, no_space_on_device, host_unreachable (the node
+  // is gone, and the stage with it), timed_out, others as the node says.
   virtual Result<void> check() = 0;
-  // Closes the fd and publishes. The bytes are the file's size as it is. Errors: file_exists,
-  // no_space_on_device, host_unreachable (the node is gone), not_connected (unclear: ask).
+  // Closes the fd and publishes. The bytes are the file's size as it is. Who wants to keep them
+  // for the case of an error opens the file once more, read-only, before. May be called once.
+  // Errors: file_exists, no_space_on_device, host_unreachable (the node was gone before it could
+  // be asked: not published), not_connected (no reply: whether it was published is unknown).
   virtual Result<void> seal() = 0;
 };
 

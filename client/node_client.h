@@ -1,10 +1,13 @@
 // The verbs of one node over HTTP, on kept connections. No retries on other nodes, no placement:
 // that is upload.h, download.h and union_listing.h.
 //
-// Deadlines: `timeout` bounds connecting and each pause of the peer (no byte moved), so a transfer
-// of any size may take as long as it makes progress. A request that fails on a connection that was
-// kept from before is tried once more on a new one, if no byte of a reply had come and repeating
-// is harmless (everything here but an append).
+// Deadlines: `timeout` bounds connecting, the wait for the first byte of a reply, and each further
+// 64 KiB either way (pace.h), so a transfer of any size may take as long as it makes progress, and
+// a stopped node costs one timeout. The reply to a body is waited for one second longer per 20 MB,
+// because a node makes the file durable first.
+//
+// A request that fails on a connection that was kept from before is tried once more on a new one,
+// if no byte of a reply had come.
 //
 // Thread-safe; connections are lent to one call at a time. Sources: docs/wire.md.
 #pragma once
@@ -12,11 +15,13 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "core/error.h"
 #include "core/listing.h"
@@ -26,6 +31,8 @@
 namespace skein {
 
 class ConnectionPool;  // client/connection_pool.h
+class UnrangedReads;   // client/unranged_reads.h
+struct Answer;         // client/ask.h
 
 // The bytes of an upload, which can be sent again: memory or part of a file. Borrowed.
 struct FileRange {
@@ -65,7 +72,16 @@ class NodeClient {
   // nullopt: not on this node.
   Result<std::optional<FileInfo>> stat(const Node& node, const ClusterPath& path);
 
-  // Reads up to into.size() bytes at offset; fewer only at the end of the file.
+  // The same of every node at once, in the order of `nodes`, within about the timeout however many
+  // are silent. `known_etags` by Node::key(); may be empty.
+  std::vector<Result<std::optional<NodeListing>>> list_all(
+      const NodeList& nodes, const ClusterPath& path,
+      const std::map<std::string, std::string>& known_etags);
+  std::vector<Result<std::optional<FileInfo>>> stat_all(const NodeList& nodes,
+                                                        const ClusterPath& path);
+
+  // Reads up to into.size() bytes at offset; fewer only at the end of the file. A server that
+  // ignores Range (PYME's) is read from its first byte, or from where the last read stopped.
   Result<std::size_t> read(const Node& node, const ClusterPath& path, std::uint64_t offset,
                            std::span<char> into);
   // The rest of the file from `offset`, in pieces as they come; `take` returns false to stop.
@@ -74,16 +90,22 @@ class NodeClient {
   Result<std::uint64_t> stream(const Node& node, const ClusterPath& path, std::uint64_t offset,
                                const Take& take);
 
-  // Errors: file_exists (405), no_space_on_device (507), permission_denied (403), not_connected
-  // for "the reply never came": whether the file was stored is unknown (ask stat()).
+  // Errors: file_exists (405), no_space_on_device (507), permission_denied (403);
+  // not_connected for "whether the file was stored is unknown": the reply never came, or the name
+  // is taken but maybe by our own first try (same_bytes.h tells); operation_canceled: the caller's
+  // file could not be read, or is shorter than promised. After any other error of the connection a
+  // Skein node has stored nothing; PYME's stores what it got when a body is cut.
   // `progress` is given the bytes sent so far; may be empty.
   using Progress = std::function<void(std::uint64_t sent_bytes)>;
   Result<void> put(const Node& node, const ClusterPath& path, const PutBody& body,
                    const Progress& progress = {});
+  // Errors: file_exists; not_connected (trouble of the connection).
   Result<void> make_directory(const Node& node, const ClusterPath& path);
 
   // Stages (docs/wire.md, "Stages"): bytes kept by the node, not visible until published.
-  // stage(): errors as put(). publish(): file_exists, no_such_file_or_directory (no such stage).
+  // stage(): errors as put(), but never unclear: it may be repeated. publish(): file_exists,
+  // no_such_file_or_directory (no such stage), not_connected (unclear, as put(), and for every
+  // trouble of the connection). drop_stage(): no_such_file_or_directory; not_connected (unclear).
   Result<void> stage(const Node& node, const std::string& stage_id, const ClusterPath& path,
                      const PutBody& body);
   Result<void> publish(const Node& node, const std::string& stage_id, const ClusterPath& path);
@@ -95,8 +117,16 @@ class NodeClient {
   std::chrono::milliseconds timeout() const { return timeout_; }
 
  private:
+  struct Piece;
+  Result<Piece> read_piece(const Node& node, const std::string& target, std::uint64_t offset,
+                           std::span<char> into);
+  Result<void> send_body(const Node& node, const std::string& target, const PutBody& body,
+                         const Progress& progress);
+  Result<Answer> command(const Node& node, const std::string& target);
+
   const std::chrono::milliseconds timeout_;
   const std::unique_ptr<ConnectionPool> pool_;
+  const std::unique_ptr<UnrangedReads> unranged_;
 };
 
 }  // namespace skein

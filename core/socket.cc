@@ -28,21 +28,26 @@ Result<AddressList> resolve(const NodeAddress& address, int flags) {
   return AddressList(found, &freeaddrinfo);
 }
 
-Result<Fd> connect_one(const addrinfo& to, const std::string& what, Deadline deadline) {
+Result<Fd> begin_one(const addrinfo& to, const std::string& what) {
   Fd fd(::socket(to.ai_family, to.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to.ai_protocol));
   if (!fd) return errno_error(errno, what);
   const int on = 1;
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (::connect(fd.get(), to.ai_addr, to.ai_addrlen) != 0) {
-    if (errno != EINPROGRESS) return errno_error(errno, what);
-    if (auto ready = wait_ready(fd.get(), POLLOUT, deadline); !ready) {
-      return Error{ready.error().code, what + ": " + ready.error().what};
-    }
-    int failure = 0;
-    socklen_t size = sizeof failure;
-    ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &failure, &size);
-    if (failure != 0) return errno_error(failure, what);
+  if (::connect(fd.get(), to.ai_addr, to.ai_addrlen) != 0 && errno != EINPROGRESS) {
+    return errno_error(errno, what);
   }
+  return fd;
+}
+
+std::string connect_text(const NodeAddress& address) { return "connect to " + address.text(); }
+
+Result<Fd> connect_one(const addrinfo& to, const NodeAddress& address, Deadline deadline) {
+  auto fd = begin_one(to, connect_text(address));
+  if (!fd) return fd;
+  if (auto ready = wait_ready(fd->get(), POLLOUT, deadline); !ready) {
+    return Error{ready.error().code, connect_text(address) + ": " + ready.error().what};
+  }
+  if (auto outcome = connect_outcome(fd->get(), address); !outcome) return outcome.error();
   return fd;
 }
 
@@ -61,14 +66,35 @@ Result<void> wait_ready(int fd, short events, Deadline deadline) {
 Result<Fd> connect_tcp(const NodeAddress& address, Deadline deadline) {
   auto addresses = resolve(address, 0);
   if (!addresses) return addresses.error();
-  const std::string what = "connect to " + address.text();
-  Error last{std::errc::host_unreachable, what + ": no address"};
+  Error last{std::errc::host_unreachable, connect_text(address) + ": no address"};
   for (const addrinfo* to = addresses->get(); to != nullptr; to = to->ai_next) {
-    auto fd = connect_one(*to, what, deadline);
+    auto fd = connect_one(*to, address, deadline);
     if (fd) return fd;
     last = fd.error();
   }
   return last;
+}
+
+Result<Fd> begin_connect(const NodeAddress& address, std::size_t skip) {
+  auto addresses = resolve(address, 0);
+  if (!addresses) return addresses.error();
+  Error last{std::errc::host_unreachable, connect_text(address) + ": no further address"};
+  std::size_t index = 0;
+  for (const addrinfo* to = addresses->get(); to != nullptr; to = to->ai_next) {
+    if (index++ < skip) continue;
+    auto fd = begin_one(*to, connect_text(address));
+    if (fd) return fd;
+    last = fd.error();
+  }
+  return last;
+}
+
+Result<void> connect_outcome(int fd, const NodeAddress& address) {
+  int failure = 0;
+  socklen_t size = sizeof failure;
+  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+  if (failure != 0) return errno_error(failure, connect_text(address));
+  return {};
 }
 
 Result<Fd> listen_tcp(const NodeAddress& address, int backlog) {

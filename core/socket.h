@@ -1,6 +1,7 @@
 // Stream sockets with deadlines. All descriptors are non-blocking and close-on-exec.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -18,6 +19,12 @@ Result<void> wait_ready(int fd, short events, Deadline deadline);
 // Errors: timed_out, connection_refused, host_unreachable (also: name unknown), others as
 // connect(2). Name look-up is bounded by the resolver, not by `deadline`; numeric hosts need none.
 Result<Fd> connect_tcp(const NodeAddress& address, Deadline deadline);
+
+// Begins a connection without waiting, for callers that have several under way: POLLOUT tells that
+// it is decided, connect_outcome() how. `skip` leaves out that many of the addresses the name
+// resolves to, for the attempt after a failed one. Errors: host_unreachable (also: none left).
+Result<Fd> begin_connect(const NodeAddress& address, std::size_t skip);
+Result<void> connect_outcome(int fd, const NodeAddress& address);
 
 // Listens; port 0 = the kernel picks. Errors: address_in_use, permission_denied, as bind(2).
 Result<Fd> listen_tcp(const NodeAddress& address, int backlog);

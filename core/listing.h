@@ -45,6 +45,8 @@ Listing merge(std::span<const Listing* const> shares);
 // The JSON of docs/wire.md: {"name":[type,size],"dir/":[1,n]}. A byte that is no UTF-8 travels as the
 // escape \udc80 to \udcff, as Python's "surrogateescape" (PEP 383) and so PYME's server write it.
 std::string to_json(const Listing& listing);
+// One member of that object, without comma.
+void append_json(std::string& out, std::string_view name, const Entry& entry);
 
 // Reads any JSON object of that shape, in any order, with or without white space; keys that are no
 // file name ("", "..", with '/' inside) are refused. Errors: bad_message.

@@ -153,7 +153,7 @@ bool is_file_name(std::string_view name) {
 
 void append_json(std::string& out, std::string_view name, const Entry& entry) {
   out += '"';
-  append_escaped(out, name);
+  append_json_text(out, name);
   out += entry.is_directory() ? "/\":[" : "\":[";
   append_number(out, entry.type);
   out += ',';

@@ -52,7 +52,7 @@ children=()
 clean_up() {
     trap - EXIT INT TERM HUP
     local pid
-    # The last started ends first: the cluster says its goodbyes while the mDNS daemon still listens.
+    # The last started ends first: the cluster says goodbye while the mDNS daemon still listens.
     for ((i = ${#children[@]} - 1; i >= 0; i--)); do
         pid=${children[i]}
         kill "$pid" 2>/dev/null || continue

@@ -26,7 +26,7 @@ START_TIME_S = 1735689600.0  # any instant does; a fixed one keeps the bytes the
 def bead_image(index):
     """A frame of SIDE x SIDE 16-bit pixels: noise over an offset, and beads that drift."""
     noise = random.Random(index)
-    pixels = array.array("H", (CAMERA_OFFSET + value // 8 for value in noise.randbytes(SIDE * SIDE)))
+    pixels = array.array("H", (CAMERA_OFFSET + v // 8 for v in noise.randbytes(SIDE * SIDE)))
     beads = random.Random(7)
     for _ in range(20):
         x0 = (beads.randrange(SIDE) + index // 4) % SIDE

@@ -35,7 +35,8 @@ class [[nodiscard]] Result {
   // Precondition of all five: ok() for the value, !ok() for the error.
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(value()); }
+  // By value, so that `for (auto& x : *f())` and `const auto& x = *f()` do not dangle.
+  T operator*() && { return std::move(value()); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
   const Error& error() const {

@@ -17,7 +17,7 @@ namespace skein {
 namespace {
 
 // A deadline that has passed: take what is there and do not wait.
-Deadline no_wait() { return Deadline::at(TimePoint::min()); }
+Deadline no_wait() { return Deadline::at(TimePoint()); }
 
 // Informational replies (1xx) skipped before the real one; a server has no reason to send more.
 constexpr int kMostInterim = 8;
@@ -27,7 +27,7 @@ constexpr std::size_t kBodyStepBytes = 256 * 1024;
 class Inquiry {
  public:
   Inquiry(ConnectionPool& pool, const Question& question, std::chrono::milliseconds timeout)
-      : pool_(pool), question_(question), timeout_(timeout), pace_(timeout) {
+      : pool_(pool), question_(question), pace_(timeout) {
     stream_ = pool_.take(question.node->address);
     kept_ = stream_ != nullptr;
     if (kept_) {
@@ -66,7 +66,6 @@ class Inquiry {
 
   ConnectionPool& pool_;
   const Question& question_;
-  const std::chrono::milliseconds timeout_;
   Pace pace_;
   Phase phase_ = Phase::kConnecting;
   Fd connecting_;
@@ -150,20 +149,16 @@ void Inquiry::read_head() {
 }
 
 void Inquiry::read_body() {
-  // The reader of chunks cannot be resumed inside a chunk's size line: it waits. No node sends
-  // chunks; a proxy between may.
-  const bool waits = answer_.head.framing().kind == BodyFraming::Kind::kChunked;
   std::string& body = answer_.body;
   while (!body_->done()) {
     const std::size_t had = body.size();
     std::size_t step = std::max(kBodyStepBytes, had / 2);
     if (body_->known_left() > 0) step = std::min<std::uint64_t>(step, body_->known_left());
     body.resize(had + step);
-    const auto n = body_->read(std::span(body).subspan(had),
-                               waits ? Deadline::after(timeout_) : no_wait());
+    const auto n = body_->read(std::span(body).subspan(had), no_wait());
     body.resize(had + (n ? *n : 0));
     if (!n) {
-      if (n.error().code == std::errc::timed_out && !waits) return;
+      if (n.error().code == std::errc::timed_out) return;  // not all there yet
       return fail(n.error());
     }
     pace_.moved(*n);

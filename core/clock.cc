@@ -10,6 +10,7 @@ Clock real_clock() {
 }
 
 int Deadline::poll_ms() const {
+  if (passed()) return 0;  // also keeps the subtraction from overflowing for TimePoint::min()
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(when_ - std::chrono::steady_clock::now());
   constexpr std::int64_t kMost = std::numeric_limits<int>::max();

@@ -56,6 +56,11 @@ needs_root = _skip("needs root", "" if os.geteuid() == 0 else "not root")
 needs_avahi = _skip("needs avahi", _avahi_missing())
 
 
+def built(program):
+    assert program.is_file(), f"not built: {program} (tests/run.sh builds; SKEIN_BUILD: where)"
+    return str(program)
+
+
 def eventually(condition, timeout=10, what=""):
     """Polls until condition() is true and returns its value; on the deadline the test fails."""
     started = time.monotonic()
@@ -120,7 +125,7 @@ class Server:
                  env=None, ready_timeout=10):
         self.root = pathlib.Path(root)
         self.root.mkdir(parents=True, exist_ok=True)
-        command = [str(DATASERVER), "--root", str(root), "--cluster", cluster,
+        command = [built(DATASERVER), "--root", str(root), "--cluster", cluster,
                    "--advertise", advertise, "--port", str(port)]
         if bind is not None:
             command += ["--bind", bind]
@@ -206,7 +211,7 @@ class Mount:
                  timeout=15):
         self.path = pathlib.Path(mountpoint)
         self.path.mkdir(parents=True, exist_ok=True)
-        self.command = [str(MOUNT), str(self.path)]
+        self.command = [built(MOUNT), str(self.path)]
         if cluster is not None:
             self.command += ["--cluster", cluster]
         for node in nodes:
@@ -285,7 +290,7 @@ class Mount:
 
 def skein(*args, nodes=(), cluster=None, timeout=30, env=None, input=None):
     """Runs one `skein` command to its end. stdout and stderr are text (surrogateescape)."""
-    command = [str(SKEIN)]
+    command = [built(SKEIN)]
     if cluster is not None:
         command += ["--cluster", cluster]
     for node in nodes:

@@ -1,0 +1,308 @@
+#include "client/lane_client.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "client/scripted_server.h"
+#include "core/lane.h"
+#include "core/socket.h"
+
+namespace skein {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string name = "/tmp/skein-lane-XXXXXX";
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~ScratchFolder() { std::filesystem::remove_all(path_); }
+  std::string file(const char* name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::string bytes_of(int fd) {
+  std::string bytes(100, '\0');
+  const ssize_t n = ::pread(fd, bytes.data(), bytes.size(), 0);
+  bytes.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+  return bytes;
+}
+
+// The other end of the lane, with files in memory. Verbs in `silent` get no reply, those in
+// `closing` end the connection.
+class LaneNode {
+ public:
+  explicit LaneNode(const std::string& socket_path) {
+    node_.id = "id-1";
+    node_.host_id = local_host_id();
+    node_.lane = socket_path;
+    hello_ = node_.id;
+    listening_.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    socket_path.copy(at.sun_path, sizeof at.sun_path - 1);
+    REQUIRE(::bind(listening_.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+    REQUIRE(::listen(listening_.get(), 8) == 0);
+    accepting_ = std::jthread([this] { accept_all(); });
+  }
+  ~LaneNode() {
+    ::shutdown(listening_.get(), SHUT_RDWR);
+    accepting_.join();
+    hang_up();
+  }
+
+  // Ends all connections, as a restarted server does.
+  void hang_up() {
+    {
+      const std::lock_guard lock(mutex_);
+      for (const int socket : sockets_) ::shutdown(socket, SHUT_RDWR);
+    }
+    serving_.clear();
+  }
+
+  const Node& node() const { return node_; }
+  int connections() const { return connections_; }
+  std::string file(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    return files_.contains(path) ? bytes_of(files_.at(path).get()) : std::string("absent");
+  }
+  void add(const std::string& path, const std::string& bytes) {
+    Fd fd(::memfd_create("file", MFD_CLOEXEC));
+    REQUIRE(::write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+    const std::lock_guard lock(mutex_);
+    files_[path] = std::move(fd);
+  }
+
+  std::string hello_;
+  std::atomic<LaneVerb> silent{};
+  std::atomic<LaneVerb> closing{};
+  std::atomic<bool> full = false;
+
+ private:
+  void accept_all() {
+    for (;;) {
+      const int socket = ::accept4(listening_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (socket < 0) return;
+      ++connections_;
+      const std::lock_guard lock(mutex_);
+      sockets_.push_back(socket);
+      serving_.emplace_back([this, socket] { serve(Fd(socket)); });
+    }
+  }
+
+  void serve(Fd socket) {
+    std::map<std::uint64_t, Fd> stages;
+    for (;;) {
+      const auto request = receive_request(socket.get(), Deadline::after(1min));
+      if (!request || !*request || (*request)->verb == closing) break;
+      if ((*request)->verb == silent) continue;
+      const LaneReply reply = answer(**request, stages);
+      if (!send_reply(socket.get(), reply, Deadline::after(5s))) break;
+    }
+    const std::lock_guard lock(mutex_);
+    std::erase(sockets_, socket.get());
+  }
+
+  LaneReply answer(const LaneRequest& request, std::map<std::uint64_t, Fd>& stages) {
+    const std::lock_guard lock(mutex_);
+    LaneReply reply;
+    const auto file = files_.find(request.path);
+    switch (request.verb) {
+      case LaneVerb::kHello:
+        reply.text = hello_;
+        break;
+      case LaneVerb::kOpen:
+        if (file == files_.end()) {
+          reply.error = ENOENT;
+        } else {
+          reply.fd.reset(::fcntl(file->second.get(), F_DUPFD_CLOEXEC, 0));
+          reply.size_bytes = bytes_of(reply.fd.get()).size();
+        }
+        break;
+      case LaneVerb::kCreate:
+        reply.fd.reset(::memfd_create("stage", MFD_CLOEXEC));
+        reply.stage = stages.size() + 1;
+        stages[reply.stage].reset(::fcntl(reply.fd.get(), F_DUPFD_CLOEXEC, 0));
+        break;
+      case LaneVerb::kCheck:
+      case LaneVerb::kSeal:
+        if (file != files_.end()) reply.error = EEXIST;
+        if (full) reply.error = ENOSPC;
+        if (request.verb == LaneVerb::kSeal && reply.error == 0) {
+          files_[request.path] = std::move(stages[request.stage]);
+          sealed_size_bytes_ = request.size_bytes;
+        }
+        break;
+      case LaneVerb::kDrop:
+        break;
+    }
+    return reply;
+  }
+
+  Node node_;
+  Fd listening_;
+  std::atomic<int> connections_ = 0;
+
+  std::mutex mutex_;  // guards everything below
+  std::vector<int> sockets_;
+  std::map<std::string, Fd> files_;
+  std::uint64_t sealed_size_bytes_ = 0;
+
+  std::vector<std::jthread> serving_;
+  std::jthread accepting_;
+};
+
+void write_all(LaneClient::Stage& stage, const std::string& bytes) {
+  REQUIRE(::write(stage.fd(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+}
+
+TEST_CASE("lane client: a file is opened, created, checked, sealed and found, on one connection") {
+  ScratchFolder folder;
+  LaneNode lane(folder.file("lane"));
+  LaneClient client(5s);
+  CHECK(client.reaches(lane.node()));
+  auto stage = client.create(lane.node(), path_of("a/f"));
+  REQUIRE(stage);
+  write_all(**stage, "bytes");
+  CHECK((*stage)->check());
+  CHECK(lane.file("a/f") == "absent");
+  CHECK((*stage)->seal());
+  CHECK(lane.file("a/f") == "bytes");
+  auto opened = client.open(lane.node(), path_of("a/f"));
+  REQUIRE(opened);
+  REQUIRE(*opened);
+  CHECK((*opened)->size_bytes == 5);
+  CHECK(bytes_of((*opened)->fd.get()) == "bytes");
+  CHECK_FALSE(client.open(lane.node(), path_of("none"))->has_value());
+  CHECK(lane.connections() == 1);
+}
+
+TEST_CASE("lane client: a taken name and a full disk are told at check and at seal") {
+  ScratchFolder folder;
+  LaneNode lane(folder.file("lane"));
+  LaneClient client(5s);
+  auto taken = client.create(lane.node(), path_of("f"));
+  REQUIRE(taken);
+  lane.add("f", "theirs");
+  CHECK((*taken)->check().error().code == std::errc::file_exists);
+  CHECK((*taken)->seal().error().code == std::errc::file_exists);
+  CHECK(lane.file("f") == "theirs");
+  auto big = client.create(lane.node(), path_of("g"));
+  REQUIRE(big);
+  lane.full = true;
+  CHECK((*big)->seal().error().code == std::errc::no_space_on_device);
+}
+
+TEST_CASE("lane client: what is no lane to the node is not reachable, and no error of the node") {
+  ScratchFolder folder;
+  LaneNode lane(folder.file("lane"));
+  LaneClient client(5s);
+  Node node = lane.node();
+  SUBCASE("no socket") { node.lane = folder.file("none"); }
+  SUBCASE("no lane offered") { node.lane.clear(); }
+  SUBCASE("a path no socket can have") { node.lane = folder.file("") + std::string(200, 'x'); }
+  SUBCASE("another host") { node.host_id = "another"; }
+  SUBCASE("a server of another make") { node.id.clear(); }
+  SUBCASE("another node behind the socket") { lane.hello_ = "id-2"; }
+  SUBCASE("a stale socket file") {
+    node.lane = folder.file("stale");
+    Fd gone(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    node.lane.copy(at.sun_path, sizeof at.sun_path - 1);
+    REQUIRE(::bind(gone.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+  }
+  CHECK_FALSE(client.reaches(node));
+  CHECK(client.open(node, path_of("f")).error().code == std::errc::not_supported);
+  CHECK(client.create(node, path_of("f")).error().code == std::errc::not_supported);
+}
+
+TEST_CASE("lane client: a node that restarted is reached again without an error") {
+  ScratchFolder folder;
+  LaneNode lane(folder.file("lane"));
+  lane.add("f", "bytes");
+  LaneClient client(5s);
+  REQUIRE(client.open(lane.node(), path_of("f")));
+  lane.hang_up();
+  const auto opened = client.open(lane.node(), path_of("f"));
+  REQUIRE(opened);
+  CHECK(opened->has_value());
+  CHECK(lane.connections() == 2);
+}
+
+TEST_CASE("lane client: a node that stops answering costs one timeout, then is left alone") {
+  ScratchFolder folder;
+  LaneNode lane(folder.file("lane"));
+  LaneClient client(200ms);
+  lane.silent = LaneVerb::kHello;
+  const auto before = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20; ++i) CHECK_FALSE(client.reaches(lane.node()));
+  CHECK(std::chrono::steady_clock::now() - before < 1500ms);
+}
+
+TEST_CASE("lane client: after a seal without reply nothing is claimed") {
+  ScratchFolder folder;
+  LaneNode lane(folder.file("lane"));
+  LaneClient client(300ms);
+  auto hung_up = client.create(lane.node(), path_of("f"));
+  auto stopped = client.create(lane.node(), path_of("g"));
+  auto restarted = client.create(lane.node(), path_of("h"));
+  REQUIRE(hung_up);
+  REQUIRE(stopped);
+  REQUIRE(restarted);
+  lane.silent = LaneVerb::kSeal;
+  CHECK((*stopped)->seal().error().code == std::errc::not_connected);
+  lane.closing = LaneVerb::kSeal;
+  lane.silent = LaneVerb{};
+  CHECK((*hung_up)->seal().error().code == std::errc::not_connected);
+  lane.hang_up();
+  CHECK((*restarted)->check().error().code == std::errc::host_unreachable);
+  CHECK((*restarted)->seal().error().code == std::errc::host_unreachable);
+  CHECK(lane.file("h") == "absent");
+}
+
+TEST_CASE("lane client: threads at once each get their own file") {
+  ScratchFolder folder;
+  LaneNode lane(folder.file("lane"));
+  LaneClient client(10s);
+  std::atomic<int> right = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 8; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 50; ++i) {
+          const std::string name = std::to_string(t) + "-" + std::to_string(i);
+          auto stage = client.create(lane.node(), path_of(name));
+          if (!stage) continue;
+          const auto n = ::write((*stage)->fd(), name.data(), name.size());
+          if (n != static_cast<ssize_t>(name.size()) || !(*stage)->seal()) continue;
+          const auto opened = client.open(lane.node(), path_of(name));
+          if (opened && *opened && bytes_of((*opened)->fd.get()) == name) ++right;
+        }
+      });
+    }
+  }
+  CHECK(right == 400);
+}
+
+}  // namespace
+}  // namespace skein

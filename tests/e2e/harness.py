@@ -73,6 +73,14 @@ def eventually(condition, timeout=10, what=""):
         time.sleep(0.02)
 
 
+def new_log(program):
+    """Descriptor and path of a log that several may append to."""
+    descriptor, path = tempfile.mkstemp(prefix=f"{program}-", suffix=".log",
+                                        dir=os.environ.get("SKEIN_TEST_LOGS"))
+    os.close(descriptor)
+    return os.open(path, os.O_WRONLY | os.O_APPEND), pathlib.Path(path)
+
+
 def read_log(path):
     return pathlib.Path(path).read_text(errors="replace")
 
@@ -129,9 +137,7 @@ class Server:
                    "--advertise", advertise, "--port", str(port)]
         if bind is not None:
             command += ["--bind", bind]
-        descriptor, log = tempfile.mkstemp(prefix="server-", suffix=".log",
-                                           dir=os.environ.get("SKEIN_TEST_LOGS"))
-        self.log = pathlib.Path(log)
+        descriptor, self.log = new_log("server")
         self.process = subprocess.Popen(
             [*command, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=descriptor, env={**os.environ, **(env or {})})
@@ -219,9 +225,9 @@ class Mount:
         if foreground:
             self.command.append("--foreground")
         self.command += map(str, args)
-        descriptor, log = tempfile.mkstemp(prefix="mount-", suffix=".log",
-                                           dir=os.environ.get("SKEIN_TEST_LOGS"))
-        self.log = pathlib.Path(log)
+        descriptor, self.log = new_log("mount")
+        if "--log-file" not in self.command:
+            self.command += ["--log-file", str(self.log)]
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=descriptor,
                                         stderr=descriptor, env={**os.environ, **(env or {})})
         os.close(descriptor)

@@ -66,7 +66,7 @@ def test_what_skein_put_stored_is_read_through_the_mount_and_by_skein(three, mou
     sums = cluster_data.make(tmp_path / "data")
     mount = mounts(nodes=three)
     source = tmp_path / "data" / "session" / "stack.tif"
-    put = skein("put", source, "/put", nodes=three)
+    put = skein("put", source, "/put/", nodes=three)
     assert put.returncode == 0, put.stderr
 
     stored = {"put/stack.tif": sums["session/stack.tif"]}

@@ -1,7 +1,6 @@
 #include "cache/listing_store.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "core/path.h"
@@ -15,7 +14,6 @@ using Transaction = TableFile::Transaction;
 // waits for it, and PYME's servers answer from a cache of one second.
 constexpr std::int64_t kOwnWriteGrace_s = 5;
 constexpr std::size_t kDirectoryKeyBytes = 8;
-constexpr std::size_t kHeadKeyBytes = 10;
 
 bool storable(std::string_view name) { return !name.empty() && name.size() <= kMaxNameBytes; }
 
@@ -24,35 +22,12 @@ bool is_hidden(const std::vector<NamedEntry>& entries, std::size_t i) {
   return i + 1 < entries.size() && entries[i + 1].name == entries[i].name;
 }
 
-std::uint16_t slot_of(std::string_view key) {
-  return static_cast<std::uint16_t>(static_cast<unsigned char>(key[8]) << 8 |
-                                    static_cast<unsigned char>(key[9]));
-}
-
-// node key -> slot, ETag
-struct Slot {
-  std::uint16_t slot = 0;
-  std::string etag;
-};
-std::map<std::string, Slot> read_slots(Transaction& t, Inode directory) {
-  std::map<std::string, Slot> slots;
-  const std::string prefix = number_key(directory);
-  t.walk(Table::kShares, prefix, prefix, [&](std::string_view key, std::string_view value) {
-    if (key.size() != kHeadKeyBytes) return true;
-    auto head = decode_share_head(value);
-    if (!head) return t.damaged(), false;
-    slots[std::move(head->node_key)] = {slot_of(key), std::move(head->etag)};
-    return true;
-  });
-  return slots;
-}
-
-std::uint64_t read_version(Transaction& t, Inode directory) {
+ShareIndex read_index(Transaction& t, Inode directory) {
   const auto value = t.get(Table::kShares, number_key(directory));
-  if (!value) return 0;
-  const auto version = decode_number(*value);
-  if (!version) t.damaged();
-  return version.value_or(0);
+  if (!value) return {};
+  auto index = decode_share_index(*value);
+  if (!index) t.damaged();
+  return index.value_or(ShareIndex{});
 }
 
 }  // namespace
@@ -86,33 +61,22 @@ std::optional<NameRecord> get_name(Transaction& t, std::string_view key) {
 
 std::vector<StoredShare> read_shares(Transaction& t, Inode directory) {
   std::vector<StoredShare> shares;
-  std::vector<NamedEntry> entries;
-  const auto finish_last = [&] {
-    if (!shares.empty()) shares.back().listing = Listing(std::exchange(entries, {}));
-  };
-  const std::string prefix = number_key(directory);
-  t.walk(Table::kShares, prefix, prefix, [&](std::string_view key, std::string_view value) {
-    if (key.size() == kDirectoryKeyBytes) return true;
-    if (key.size() == kHeadKeyBytes) {
-      auto head = decode_share_head(value);
-      if (!head) return t.damaged(), false;
-      finish_last();
-      shares.push_back({std::move(head->node_key), std::move(head->etag), {}});
+  for (auto& [node_key, head] : read_index(t, directory).heads) {
+    std::vector<NamedEntry> entries;
+    const std::string prefix = piece_key(directory, head.slot);
+    t.walk(Table::kShares, prefix, prefix, [&](std::string_view, std::string_view value) {
+      if (!append_piece(value, entries)) return t.damaged(), false;
       return true;
-    }
-    if (key.size() < kHeadKeyBytes || shares.empty() || !append_piece(value, entries)) {
-      return t.damaged(), false;
-    }
-    return true;
-  });
-  finish_last();
+    });
+    shares.push_back({node_key, head.etag, Listing(std::move(entries))});
+  }
   return shares;
 }
 
 ShareHeads read_share_heads(Transaction& t, Inode directory) {
-  ShareHeads heads;
-  heads.version = read_version(t, directory);
-  for (auto& [node_key, slot] : read_slots(t, directory)) heads.etags[node_key] = slot.etag;
+  const ShareIndex index = read_index(t, directory);
+  ShareHeads heads{index.version, {}};
+  for (const auto& [node_key, head] : index.heads) heads.etags[node_key] = head.etag;
   return heads;
 }
 
@@ -141,7 +105,7 @@ bool ListingStore::directory_is_known() {
   return directory_ == kRootInode || t_.get(Table::kPlaces, number_key(directory_)).has_value();
 }
 
-std::uint64_t ListingStore::version() { return read_version(t_, directory_); }
+std::uint64_t ListingStore::version() { return read_index(t_, directory_).version; }
 
 TreeEntry ListingStore::put(std::string_view name, const Entry& entry, std::int64_t now_s) {
   const std::string key = name_key(directory_, name);
@@ -273,43 +237,41 @@ void ListingStore::add(const std::vector<const NamedEntry*>& names, std::int64_t
 }
 
 void ListingStore::replace_shares(const std::vector<StoredShare>& shares, bool forget_etags) {
-  const auto slots = read_slots(t_, directory_);
+  const ShareIndex before = read_index(t_, directory_);
   std::set<std::uint16_t> used;
   std::set<std::string_view> keys;
   for (const StoredShare& share : shares) keys.insert(share.node_key);
-  for (const auto& [node_key, slot] : slots) {
+  for (const auto& [node_key, head] : before.heads) {
     if (keys.contains(node_key)) {
-      used.insert(slot.slot);
+      used.insert(head.slot);
     } else {
-      t_.erase_all(Table::kShares, share_key(directory_, slot.slot));
+      t_.erase_all(Table::kShares, piece_key(directory_, head.slot));
     }
   }
+  ShareIndex after;
   for (const StoredShare& share : shares) {
-    const std::string etag = forget_etags ? std::string() : share.etag;
-    const auto known = slots.find(share.node_key);
+    const auto known = before.heads.find(share.node_key);
     std::uint16_t slot = 0;
-    if (known != slots.end()) {
+    if (known != before.heads.end()) {
       slot = known->second.slot;
     } else {
       while (used.contains(slot)) ++slot;
       used.insert(slot);
     }
-    if (known == slots.end() || known->second.etag != etag) {
-      t_.put(Table::kShares, share_key(directory_, slot), encode(ShareHead{share.node_key, etag}));
-    }
+    after.heads[share.node_key] = {slot, forget_etags ? std::string() : share.etag};
     write_pieces(slot, share.listing);
   }
-  t_.put(Table::kShares, number_key(directory_), encode_number(version() + 1));
+  after.version = numbers_.take();
+  t_.put(Table::kShares, number_key(directory_), encode(after));
 }
 
 void ListingStore::write_pieces(std::uint16_t slot, const Listing& listing) {
   const std::vector<ListingPiece> pieces = cut_listing(listing);
-  const std::string prefix = share_key(directory_, slot);
+  const std::string prefix = piece_key(directory_, slot);
   std::vector<const ListingPiece*> changed;
   std::vector<std::string> gone;
   std::size_t next = 0;
   t_.walk(Table::kShares, prefix, prefix, [&](std::string_view key, std::string_view value) {
-    if (key.size() == prefix.size()) return true;
     const std::string_view first_name = key.substr(prefix.size());
     while (next < pieces.size() && pieces[next].first_name < first_name) {
       changed.push_back(&pieces[next++]);
@@ -325,7 +287,7 @@ void ListingStore::write_pieces(std::uint16_t slot, const Listing& listing) {
   for (; next < pieces.size(); ++next) changed.push_back(&pieces[next]);
   for (const std::string& key : gone) t_.erase(Table::kShares, key);
   for (const ListingPiece* piece : changed) {
-    t_.put(Table::kShares, share_key(directory_, slot, piece->first_name), piece->bytes);
+    t_.put(Table::kShares, piece_key(directory_, slot, piece->first_name), piece->bytes);
   }
 }
 

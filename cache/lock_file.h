@@ -1,7 +1,8 @@
 // Locks among the processes that share one tree: who writes now, and who is present at all.
 // LMDB has a writer lock of its own, but waits for it without a deadline: a process stopped in the
 // middle of a change would stop the mount with it. This one is asked for again and again until a
-// deadline. The locks end with the process, however it ends (fcntl(2), open file description locks).
+// deadline. The locks end with the process, however it ends (fcntl(2), "Open file description
+// locks").
 //
 // The writer lock is for one thread of a process at a time; the caller sees to it.
 #pragma once

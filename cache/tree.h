@@ -52,7 +52,8 @@ struct StoredShare {
   bool operator==(const StoredShare&) const = default;
 };
 
-// What to send along when asking again. `version` counts what was stored for the directory.
+// What to send along when asking again. `version` changes with each store_listing() and when the
+// tree was begun anew; 0 = nothing is stored. No version comes twice.
 struct ShareHeads {
   std::uint64_t version = 0;
   std::map<std::string, std::string> etags;  // by node key

@@ -63,7 +63,7 @@ std::uint32_t hash(std::string_view name) {
 
 std::string number_key(std::uint64_t number) {
   std::string key(8, '\0');
-  for (int i = 7; i >= 0; --i, number >>= 8) key[static_cast<std::size_t>(i)] = static_cast<char>(number);
+  for (std::size_t i = 8; i-- > 0; number >>= 8) key[i] = static_cast<char>(number);
   return key;
 }
 
@@ -78,7 +78,7 @@ std::string name_key(Inode directory, std::string_view name) {
   return number_key(directory).append(name);
 }
 
-std::string share_key(Inode directory, std::uint16_t slot, std::string_view first_name) {
+std::string piece_key(Inode directory, std::uint16_t slot, std::string_view first_name) {
   std::string key = number_key(directory);
   key += static_cast<char>(slot >> 8);
   key += static_cast<char>(slot);
@@ -104,10 +104,16 @@ std::string encode_number(std::uint64_t number) {
   return value;
 }
 
-std::string encode(const ShareHead& head) {
-  std::string value;
-  put_varint(value, head.node_key.size());
-  return value.append(head.node_key).append(head.etag);
+std::string encode(const ShareIndex& index) {
+  std::string value = encode_number(index.version);
+  for (const auto& [node_key, head] : index.heads) {
+    put_varint(value, head.slot);
+    put_varint(value, node_key.size());
+    value.append(node_key);
+    put_varint(value, head.etag.size());
+    value.append(head.etag);
+  }
+  return value;
 }
 
 std::optional<NameRecord> decode_name(std::string_view value) {
@@ -135,13 +141,19 @@ std::optional<std::uint64_t> decode_number(std::string_view value) {
   return number;
 }
 
-std::optional<ShareHead> decode_share_head(std::string_view value) {
+std::optional<ShareIndex> decode_share_index(std::string_view value) {
   Reader reader{value};
-  ShareHead head;
-  head.node_key = reader.bytes(reader.varint());
+  ShareIndex index;
+  index.version = reader.varint();
+  while (reader.sound && !reader.left.empty()) {
+    const std::uint64_t slot = reader.varint();
+    const std::string node_key(reader.bytes(reader.varint()));
+    const std::string_view etag = reader.bytes(reader.varint());
+    if (slot > UINT16_MAX) return std::nullopt;
+    index.heads[node_key] = {static_cast<std::uint16_t>(slot), std::string(etag)};
+  }
   if (!reader.sound) return std::nullopt;
-  head.etag = reader.left;
-  return head;
+  return index;
 }
 
 std::vector<ListingPiece> cut_listing(const Listing& listing) {

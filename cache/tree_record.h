@@ -3,17 +3,18 @@
 // bits first), signed ones zigzag-coded. Measured on 100,000 names "frame00042.pzf": 17 bytes of
 // value per name, 9 bytes per name of a share.
 //
-//   facts   "next"                       -> varint: the next inode to be given
-//   names   u64 directory, name          -> NameRecord: varint inode, varint type << 1 | unconfirmed,
-//                                           zigzag size, zigzag seen_s
-//   places  u64 inode                    -> u64 parent, name
-//   shares  u64 directory                -> varint version: counts the changes of the shares
-//           u64 directory, u16 slot      -> ShareHead: varint length of the node key, key, ETag
+//   facts   "next"               -> varint: the next inode to be given
+//   names   u64 directory, name  -> NameRecord: varint inode, varint type << 1 | unconfirmed,
+//                                   zigzag size, zigzag seen_s
+//   places  u64 inode            -> u64 parent, name
+//   shares  u64 directory        -> ShareIndex: varint version, then per node varint slot,
+//                                   varint length and node key, varint length and ETag
 //           u64 directory, u16 slot, first name of the piece
-//                                        -> a piece of the node's listing (see cut_listing)
+//                                -> a piece of that node's listing (see cut_listing)
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,23 +36,29 @@ std::string number_key(std::uint64_t number);  // 8 bytes
 // Precondition: key.size() >= 8.
 std::uint64_t number_of(std::string_view key);
 std::string name_key(Inode directory, std::string_view name);
-std::string share_key(Inode directory, std::uint16_t slot, std::string_view first_name = {});
+std::string piece_key(Inode directory, std::uint16_t slot, std::string_view first_name = {});
 
 std::string encode(const NameRecord& record);
 std::string encode(const Tree::Place& place);
 std::string encode_number(std::uint64_t number);
 
-struct ShareHead {
-  std::string node_key;
-  std::string etag;
+// The shares of a directory without their listings.
+struct ShareIndex {
+  struct Head {
+    std::uint16_t slot = 0;
+    std::string etag;
+    bool operator==(const Head&) const = default;
+  };
+  std::uint64_t version = 0;          // a number from the same counter as inodes: never twice
+  std::map<std::string, Head> heads;  // by node key
 };
-std::string encode(const ShareHead& head);
+std::string encode(const ShareIndex& index);
 
 // nullopt: these bytes were not written by encode().
 std::optional<NameRecord> decode_name(std::string_view value);
 std::optional<Tree::Place> decode_place(std::string_view value);
 std::optional<std::uint64_t> decode_number(std::string_view value);
-std::optional<ShareHead> decode_share_head(std::string_view value);
+std::optional<ShareIndex> decode_share_index(std::string_view value);
 
 // A listing in pieces of about 128 names. Where a piece begins depends on the names alone, so that
 // one name more or less changes one piece, and a directory of 100,000 names is not written anew.

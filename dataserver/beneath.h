@@ -1,0 +1,48 @@
+// Opens names below a folder and never outside of it: not by "..", not by a symlink, not by a race
+// with somebody who moves directories about (openat2(2), RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS).
+// A symlink that stays inside the folder is followed. Thread-safe.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "core/error.h"
+#include "core/fd.h"
+#include "core/path.h"
+
+namespace skein {
+
+// As open(2), close-on-exec. Errors: as open(2); permission_denied for what leads out of the folder.
+Result<Fd> open_beneath(int root, const ClusterPath& path, int flags, mode_t mode = 0);
+
+// The directory at `path`, for use as a base (O_PATH). With kMake, missing ones are made on the
+// way (mode 0755). Errors: not_a_directory when a file is in the way, others as open(2), mkdir(2).
+enum class Missing { kFail, kMake };
+Result<Fd> open_directory(int root, const ClusterPath& path, Missing missing);
+
+// What stands at a name; the fields of statx(2) that this server needs.
+struct Found {
+  enum class Kind { kFile, kDirectory, kOther };
+  Kind kind = Kind::kOther;
+  std::uint64_t size_bytes = 0;
+  std::int64_t mtime_ns = 0;  // since 1970
+  std::uint64_t inode = 0;
+  std::uint64_t device = 0;
+  bool writable = false;  // someone has write permission: not published by a server, may grow
+
+  bool operator==(const Found&) const = default;
+};
+
+// nullopt: no such name. Errors: as stat(2); permission_denied for what leads out of the folder.
+Result<std::optional<Found>> find_beneath(int root, const ClusterPath& path);
+
+// The same for an open descriptor. Errors: as fstat(2).
+Result<Found> found_at(int fd);
+
+// The same for one name of an open directory, symlinks not followed (they are kOther).
+Result<std::optional<Found>> find_in(int directory, const char* name);
+
+}  // namespace skein

@@ -1,0 +1,41 @@
+// Where the body of a request goes, piece by piece, and the reply when it has come whole. Dropped
+// without finish() when the body is cut short: then nothing of it may stay. One thread at a time.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "dataserver/reply.h"
+
+namespace skein {
+
+class BodySink {
+ public:
+  virtual ~BodySink() = default;
+
+  // Keeps a failure for finish(): the body must be read to its end in any case, or what follows
+  // would be taken for the next request.
+  virtual void take(std::span<const char> piece) = 0;
+
+  // Called once, after the last piece.
+  virtual Reply finish() = 0;
+
+  // The answer is known and the body not wanted; a client that asked "Expect: 100-continue" need
+  // not send it.
+  virtual bool refuses() const { return false; }
+};
+
+// Reads the body away and answers with what was decided before.
+class DiscardedBody final : public BodySink {
+ public:
+  explicit DiscardedBody(Reply reply) : reply_(std::move(reply)) {}
+  void take(std::span<const char>) override {}
+  Reply finish() override { return std::move(reply_); }
+  bool refuses() const override { return reply_.status >= 300; }
+
+ private:
+  Reply reply_;
+};
+
+}  // namespace skein

@@ -1,0 +1,296 @@
+#include "dataserver/directory_index.h"
+
+#include <unistd.h>
+
+#include <unordered_set>
+#include <vector>
+
+#include "core/listing.h"
+#include "core/uuid.h"
+
+namespace skein {
+namespace {
+
+// Longest a listing waits for the scan that another thread began.
+constexpr std::chrono::seconds kScanDeadline{60};
+
+// On kernels before 6.13 two changes within one timer tick leave the same mtime. A scan that began
+// less than this after the directory's last change may have missed a later one of that tick.
+constexpr std::int64_t kTickNs = 20'000'000;
+
+std::int64_t wall_ns() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::nanoseconds(now).count();
+}
+
+std::string as_member(std::string_view name, const Entry& entry) {
+  std::string member;
+  append_json(member, name, entry);
+  return member;
+}
+
+bool same_directory(const Found& a, const Found& b) {
+  return a.inode == b.inode && a.device == b.device;
+}
+
+}  // namespace
+
+struct DirectoryIndex::Cached {
+  Order::iterator place;          // guarded by the index's mutex
+  std::size_t counted_entries = 0;  // part of the index's total; guarded by the index's mutex
+
+  std::mutex mutex;  // guards everything below; not held while the disk is asked
+  std::condition_variable scan_ended;
+  bool busy = false;     // a thread scans or refreshes
+  bool scanned = false;  // what follows is filled
+  Found found;           // of the directory when scanned, mtime moved on by added()
+  TimePoint scan_began{};
+  TimePoint scan_finished{};     // on the real clock, to compare with `began` of added()
+  TimePoint parts_checked{};
+  bool patched = false;          // changed since the scan, or scanned in the tick of a change
+  bool parts_stale = false;
+  std::string settled;           // JSON members, each followed by a comma
+  std::size_t settled_count = 0;
+  std::vector<Scan::File> growing;
+  std::vector<Scan::Directory> directories;
+  bool writable = false;
+  std::vector<std::pair<std::string, Entry>> added_meanwhile;  // while busy
+  std::int64_t mtime_meanwhile_ns = 0;
+  std::uint64_t generation = 0;
+  std::shared_ptr<const std::string> json;  // null: to be composed
+
+  std::size_t entries() const { return settled_count + growing.size() + directories.size(); }
+
+  bool contains(std::string_view name) const {
+    std::string key = as_member(name, Entry{});
+    key.resize(key.find("\":[") + 3);
+    return settled.find(key) != std::string::npos;
+  }
+  void append(std::string_view name, const Entry& entry) {
+    append_json(settled, name, entry);
+    settled += ',';
+    ++settled_count;
+  }
+  void changed(std::uint64_t new_generation) {
+    generation = new_generation;
+    json.reset();
+  }
+  // The end of a scan or refresh, with the lock held again: what was published during it.
+  void end_busy() {
+    busy = false;
+    scan_ended.notify_all();
+    if (added_meanwhile.empty()) return;
+    patched = true;
+    found.mtime_ns = std::max(found.mtime_ns, mtime_meanwhile_ns);
+  }
+};
+
+DirectoryIndex::DirectoryIndex(int root, std::size_t max_entries, Clock clock)
+    : root_(root),
+      max_entries_(max_entries),
+      clock_(std::move(clock)),
+      etag_prefix_(make_uuid().substr(0, 13)) {}
+
+std::shared_ptr<DirectoryIndex::Cached> DirectoryIndex::cached(const std::string& key, bool make) {
+  const std::lock_guard lock(mutex_);
+  const auto known = directories_.find(key);
+  if (known != directories_.end()) {
+    if (make) {
+      least_recent_first_.splice(least_recent_first_.end(), least_recent_first_,
+                                 known->second->place);
+    }
+    return known->second;
+  }
+  if (!make) return nullptr;
+  auto fresh = std::make_shared<Cached>();
+  fresh->place = least_recent_first_.insert(least_recent_first_.end(), key);
+  directories_[key] = fresh;
+  return fresh;
+}
+
+Result<DirectoryIndex::View> DirectoryIndex::listing(const ClusterPath& path) {
+  const auto fd = open_beneath(root_, path, O_RDONLY | O_DIRECTORY);
+  if (!fd) return fd.error();
+  const std::string key = path.text();
+  const std::shared_ptr<Cached> entry = cached(key, true);
+
+  std::unique_lock lock(entry->mutex);
+  const auto free = [&] { return !entry->busy; };
+  if (!entry->scan_ended.wait_for(lock, kScanDeadline, free)) {
+    return Error{std::errc::timed_out, "listing of " + path.text() + " takes too long"};
+  }
+  // Under the lock, because a publish moves the believed mtime on; an open directory's attributes
+  // are in memory.
+  const auto found = found_at(fd->get());
+  if (!found) return found.error();
+  const TimePoint now = clock_();
+  const auto scan_age = now - entry->scan_began;
+  const bool names_hold = entry->scanned && same_directory(entry->found, *found) &&
+                          entry->found.mtime_ns == found->mtime_ns &&
+                          !(entry->patched && scan_age > kPatchedTrust) &&
+                          !(entry->writable && scan_age > kWritableTrust);
+  const bool has_parts = !entry->directories.empty() || !entry->growing.empty();
+  if (!names_hold) {
+    entry->scan_began = now;
+    scan_into(*entry, path, fd->get(), *found, lock);
+  } else if (has_parts && (entry->parts_stale || now - entry->parts_checked > kPartsTrust)) {
+    entry->parts_checked = now;
+    refresh_parts(*entry, fd->get(), lock);
+  }
+  if (!entry->scanned) return Error{std::errc::io_error, "cannot list " + path.text()};
+  View view = view_of(*entry);
+  const std::size_t entries = entry->entries();
+  lock.unlock();
+
+  const std::lock_guard total_lock(mutex_);
+  const auto kept = directories_.find(key);
+  if (kept == directories_.end() || kept->second != entry) return view;
+  total_entries_ += entries - entry->counted_entries;
+  entry->counted_entries = entries;
+  make_room();
+  return view;
+}
+
+void DirectoryIndex::scan_into(Cached& cached, const ClusterPath& path, int directory,
+                               const Found& found, std::unique_lock<std::mutex>& lock) {
+  cached.busy = true;
+  cached.added_meanwhile.clear();
+  cached.mtime_meanwhile_ns = 0;
+  lock.unlock();
+  const std::int64_t began_ns = wall_ns();
+  auto scanned = scan(root_, directory, path);
+  std::unordered_set<std::string_view> names;
+  lock.lock();
+  cached.scanned = scanned.ok();
+  // The mtime from before the scan: a change during it shows as a different one next time.
+  cached.found = found;
+  cached.patched = began_ns - found.mtime_ns < kTickNs;
+  cached.end_busy();
+  if (!scanned) return;
+
+  const std::string before = std::exchange(cached.settled, {});
+  const std::size_t count_before = std::exchange(cached.settled_count, 0);
+  cached.settled.reserve(before.size());
+  for (const auto& [name, size] : scanned->settled) cached.append(name, file_entry(name, size));
+  // Publishes during the scan: some of them it has seen.
+  if (!cached.added_meanwhile.empty()) {
+    for (const auto& [name, size] : scanned->settled) names.insert(name);
+    for (const auto& [name, entry] : cached.added_meanwhile) {
+      if (!names.contains(name)) cached.append(name, entry);
+    }
+  }
+  const bool same = cached.settled_count == count_before && cached.settled == before &&
+                    cached.growing == scanned->growing && cached.directories.empty() &&
+                    scanned->directories.empty();
+  cached.growing = std::move(scanned->growing);
+  cached.directories = std::move(scanned->directories);
+  cached.writable = scanned->writable;
+  cached.parts_stale = false;
+  cached.parts_checked = cached.scan_began;
+  cached.scan_finished = now();
+  if (!same || cached.generation == 0) cached.changed(++generations_);
+}
+
+void DirectoryIndex::refresh_parts(Cached& cached, int directory,
+                                   std::unique_lock<std::mutex>& lock) {
+  cached.busy = true;
+  cached.parts_stale = false;
+  cached.added_meanwhile.clear();
+  cached.mtime_meanwhile_ns = 0;
+  auto directories = cached.directories;
+  auto growing = cached.growing;
+  lock.unlock();
+  bool changed = false;
+  for (Scan::Directory& part : directories) {
+    const auto found = find_in(directory, part.name.c_str());
+    if (!found || !*found || (*found)->kind != Found::Kind::kDirectory) continue;
+    if (**found == part.found) continue;
+    const Fd fd(::openat(directory, part.name.c_str(),
+                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const auto summary = fd ? summarize(fd.get()) : Result<Summary>(part.summary);
+    if (!summary) continue;
+    changed = changed || summary->entry() != part.summary.entry();
+    part.summary = *summary;
+    part.found = **found;
+  }
+  for (auto& [name, size] : growing) {
+    const auto found = find_in(directory, name.c_str());
+    if (!found || !*found || (*found)->kind != Found::Kind::kFile) continue;
+    changed = changed || size != (*found)->size_bytes;
+    size = (*found)->size_bytes;
+  }
+  lock.lock();
+  cached.end_busy();
+  cached.directories = std::move(directories);
+  cached.growing = std::move(growing);
+  for (const auto& [name, entry] : cached.added_meanwhile) cached.append(name, entry);
+  if (changed || !cached.added_meanwhile.empty()) cached.changed(++generations_);
+}
+
+DirectoryIndex::View DirectoryIndex::view_of(Cached& cached) {
+  if (!cached.json) {
+    auto text = std::make_shared<std::string>();
+    text->reserve(cached.settled.size() + 48 * (cached.growing.size() + cached.directories.size()) + 2);
+    *text += '{';
+    *text += cached.settled;
+    for (const auto& [name, size] : cached.growing) {
+      append_json(*text, name, file_entry(name, size));
+      *text += ',';
+    }
+    for (const Scan::Directory& directory : cached.directories) {
+      append_json(*text, directory.name, directory.summary.entry());
+      *text += ',';
+    }
+    if (text->size() > 1) text->pop_back();
+    *text += '}';
+    cached.json = std::move(text);
+  }
+  return {cached.json, '"' + etag_prefix_ + '-' + std::to_string(cached.found.inode) + '-' +
+                           std::to_string(cached.generation) + '"'};
+}
+
+void DirectoryIndex::added(const ClusterPath& path, Entry entry, int directory, TimePoint began) {
+  const ClusterPath parent = path.parent();
+  if (!parent.is_root()) {
+    if (const auto above = cached(parent.parent().text(), false)) {
+      const std::lock_guard lock(above->mutex);
+      above->parts_stale = true;
+    }
+  }
+  const auto known = cached(parent.text(), false);
+  if (!known) return;
+  const auto after = found_at(directory);
+  const std::string name = path.name();
+  entry = file_entry(name, static_cast<std::uint64_t>(entry.size));
+
+  const std::lock_guard lock(known->mutex);
+  if (known->busy) {
+    known->added_meanwhile.emplace_back(name, entry);
+    if (after) known->mtime_meanwhile_ns = std::max(known->mtime_meanwhile_ns, after->mtime_ns);
+    return;
+  }
+  if (!known->scanned || !after || !same_directory(known->found, *after)) return;
+  known->patched = true;
+  known->found.mtime_ns = std::max(known->found.mtime_ns, after->mtime_ns);
+  if (known->scan_finished >= began && known->contains(name)) return;
+  known->append(name, entry);
+  known->changed(++generations_);
+}
+
+void DirectoryIndex::make_room() {
+  // The newest stays, however large: it was just asked for.
+  while (total_entries_ > max_entries_ && least_recent_first_.size() > 1) {
+    const auto oldest = directories_.find(least_recent_first_.front());
+    total_entries_ -= oldest->second->counted_entries;
+    oldest->second->counted_entries = 0;
+    directories_.erase(oldest);
+    least_recent_first_.pop_front();
+  }
+}
+
+std::size_t DirectoryIndex::cached_entries() const {
+  const std::lock_guard lock(mutex_);
+  return total_entries_;
+}
+
+}  // namespace skein

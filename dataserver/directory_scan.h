@@ -1,0 +1,61 @@
+// Reads a directory as fast as the kernel gives it: getdents64(2) in large pieces, one statx(2) per
+// name. Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/entry.h"
+#include "core/error.h"
+#include "core/path.h"
+#include "dataserver/beneath.h"
+
+namespace skein {
+
+struct ScannedName {
+  std::string name;
+  unsigned char kind = 0;  // DT_REG, DT_DIR, DT_LNK, DT_UNKNOWN... of readdir(3)
+};
+
+// All names but "." and "..". `directory` may be O_PATH. Errors: as open(2), getdents64(2).
+Result<std::vector<ScannedName>> names_in(int directory);
+
+// The listing entry of a directory as docs/wire.md wants it: how many names it holds, the series
+// bit from metadata.json and the complete bit from events.json.
+struct Summary {
+  std::int64_t names = 0;
+  bool series = false;
+  bool complete = false;
+  Entry entry() const;
+};
+Result<Summary> summarize(int directory);
+
+// The entry of a file: "*.h5" is a series in one file for PYME's readers (docs/wire.md).
+Entry file_entry(std::string_view name, std::uint64_t size_bytes);
+
+// One directory's content in the classes that age differently.
+struct Scan {
+  struct Directory {
+    std::string name;
+    Found found;  // tells when `summary` is out of date
+    Summary summary;
+  };
+  using File = std::pair<std::string, std::uint64_t>;  // name, bytes
+  std::vector<File> settled;
+  std::vector<File> growing;  // may be written and was, less than kSettleTime ago
+  std::vector<Directory> directories;
+  bool writable = false;      // some settled file may be written to, so that its size may change
+};
+
+// A file put into the folder by hand grows while it is copied; so long after its last growth its
+// size is believed.
+inline constexpr std::chrono::seconds kSettleTime{10};
+
+// Private names, and what is neither file nor directory, are left out; a symlink counts as what it
+// leads to if that is inside the root. `path` is the place of `directory` below `root`.
+Result<Scan> scan(int root, int directory, const ClusterPath& path);
+
+}  // namespace skein

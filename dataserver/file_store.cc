@@ -1,0 +1,183 @@
+#include "dataserver/file_store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "core/uuid.h"
+#include "dataserver/directory_scan.h"
+#include "dataserver/file_copy.h"
+
+namespace skein {
+namespace {
+
+constexpr mode_t kStagedMode = 0600;
+constexpr mode_t kPublishedMode = 0440;  // what PYME's server gives its files
+
+Error exists(const ClusterPath& path) {
+  return {std::errc::file_exists, path.text() + ": file exists"};
+}
+
+// A file where a parent directory should be means, to a writer, that the name is taken.
+Error as_taken(const Error& error, const ClusterPath& path) {
+  return error.code == std::errc::not_a_directory ? exists(path) : error;
+}
+
+// The deepest directory on the way to `path` that exists: a stage made there is on the right
+// filesystem and near its final place on the disk.
+Result<Fd> nearest_directory(int root, ClusterPath path) {
+  for (;;) {
+    path = path.parent();
+    auto fd = open_beneath(root, path, O_PATH | O_DIRECTORY);
+    if (fd || path.is_root()) return fd;
+    if (fd.error().code != std::errc::no_such_file_or_directory) return fd;
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FileStore>> FileStore::open(const std::string& root, Options options) {
+  Fd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return errno_error(errno, "root folder " + root);
+  auto private_folder = PrivateFolder::open(fd.get(), root);
+  if (!private_folder) return private_folder.error();
+  std::error_code ignored;
+  const auto absolute = std::filesystem::canonical(root, ignored);
+  std::unique_ptr<FileStore> store(new FileStore(std::move(fd), ignored ? root : absolute.string(),
+                                                 std::move(*private_folder), options));
+  store->drop_leftovers();
+  return store;
+}
+
+FileStore::FileStore(Fd root, std::string root_name, PrivateFolder private_folder, Options options)
+    : options_(options),
+      root_name_(std::move(root_name)),
+      root_(std::move(root)),
+      private_(std::move(private_folder)),
+      index_(root_.get(), options.index_entries) {}
+
+// Stages of a server that died. Those that a client named are kept (StageShelf).
+void FileStore::drop_leftovers() {
+  const auto names = names_in(stage_directory());
+  if (!names) return;
+  for (const ScannedName& entry : *names) {
+    if (!is_uuid(entry.name)) ::unlinkat(stage_directory(), entry.name.c_str(), 0);
+  }
+}
+
+Result<FileStore::OpenFile> FileStore::open_file(const ClusterPath& path) const {
+  // Without O_NONBLOCK a fifo put into the folder would hold the thread.
+  auto fd = open_beneath(root_.get(), path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!fd) return fd.error();
+  auto found = found_at(fd->get());
+  if (!found) return found.error();
+  if (found->kind == Found::Kind::kDirectory) {
+    return Error{std::errc::is_a_directory, path.text() + " is a directory"};
+  }
+  if (found->kind != Found::Kind::kFile) {
+    return Error{std::errc::no_such_file_or_directory, path.text() + " is no regular file"};
+  }
+  return OpenFile{std::move(*fd), *found};
+}
+
+Result<FileStore::Space> FileStore::space() const {
+  struct statvfs st {};
+  if (::fstatvfs(root_.get(), &st) != 0) return errno_error(errno, "free space of " + root_name_);
+  return Space{st.f_blocks * st.f_frsize, st.f_bavail * st.f_frsize};
+}
+
+Result<void> FileStore::check_space(std::uint64_t size_bytes) const {
+  const auto now = space();
+  if (!now) return now.error();
+  if (now->free_bytes < options_.reserve_bytes ||
+      now->free_bytes - options_.reserve_bytes < size_bytes) {
+    return Error{std::errc::no_space_on_device,
+                 "no space for " + std::to_string(size_bytes) + " bytes: " +
+                     std::to_string(now->free_bytes) + " free, " +
+                     std::to_string(options_.reserve_bytes) + " of them reserved"};
+  }
+  return {};
+}
+
+Result<void> FileStore::check(const ClusterPath& path, std::uint64_t size_bytes) const {
+  const auto fd = open_beneath(root_.get(), path, O_PATH | O_NOFOLLOW);
+  if (fd) return exists(path);
+  if (fd.error().code != std::errc::no_such_file_or_directory) return as_taken(fd.error(), path);
+  return check_space(size_bytes);
+}
+
+Result<StagedFile> FileStore::stage(const ClusterPath& path, std::uint64_t size_bytes) {
+  if (path.is_root()) return exists(path);
+  if (auto free = check(path, size_bytes); !free) return free.error();
+  const auto directory = nearest_directory(root_.get(), path);
+  if (!directory) return as_taken(directory.error(), path);
+  return new_stage(directory->get());
+}
+
+Result<StagedFile> FileStore::new_stage(int directory) {
+  if (options_.unnamed_stages) {
+    // O_TMPFILE wants a path to resolve; "." of an O_PATH descriptor is the directory itself.
+    Fd fd(::openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, kStagedMode));
+    if (fd) return StagedFile(std::move(fd), stage_directory(), {});
+    if (errno != EOPNOTSUPP && errno != EISDIR) return errno_error(errno, "make stage");
+  }
+  const std::string name = "unnamed-" + make_uuid();
+  Fd fd(::openat(stage_directory(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+                 kStagedMode));
+  if (!fd) return errno_error(errno, "make stage");
+  return StagedFile(std::move(fd), stage_directory(), name);
+}
+
+Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
+  if (path.is_root()) return exists(path);
+  const auto began = DirectoryIndex::now();
+  const auto directory = open_directory(root_.get(), path.parent(), Missing::kMake);
+  if (!directory) return as_taken(directory.error(), path);
+  // Before the name: whoever sees the file finds it read-only.
+  if (::fchmod(staged.fd(), kPublishedMode) != 0) return errno_error(errno, path.text());
+  const auto found = found_at(staged.fd());
+  if (!found) return found.error();
+  auto linked = staged.link_as(directory->get(), path.name());
+  if (!linked && linked.error().code == std::errc::cross_device_link) {
+    // Another filesystem is mounted below the root: the bytes have to move.
+    auto copy = copy_of(staged.fd(), path);
+    if (!copy) return copy.error();
+    if (::fchmod(copy->fd(), kPublishedMode) != 0) return errno_error(errno, path.text());
+    linked = copy->link_as(directory->get(), path.name());
+  }
+  if (!linked) return linked.error();
+  index_.added(path, Entry{0, static_cast<std::int64_t>(found->size_bytes)}, directory->get(), began);
+  return {};
+}
+
+Result<StagedFile> FileStore::copy_of(int source, const ClusterPath& path) {
+  const auto found = found_at(source);
+  if (!found) return found.error();
+  auto copy = stage(path, found->size_bytes);
+  if (!copy) return copy;
+  if (auto copied = copy_bytes(source, copy->fd()); !copied) return copied.error();
+  return copy;
+}
+
+Result<StagedFile> FileStore::copy_to_shelf(int source) {
+  auto copy = new_stage(stage_directory());
+  if (!copy) return copy;
+  if (auto copied = copy_bytes(source, copy->fd()); !copied) return copied.error();
+  return copy;
+}
+
+Result<void> FileStore::make_directory(const ClusterPath& path) {
+  if (auto free = check(path, 0); !free) return free.error();
+  const auto parent = open_directory(root_.get(), path.parent(), Missing::kMake);
+  if (!parent) return as_taken(parent.error(), path);
+  if (::mkdirat(parent->get(), path.name().c_str(), 0755) != 0) {
+    return errno == EEXIST ? exists(path) : errno_error(errno, path.text());
+  }
+  return {};
+}
+
+}  // namespace skein

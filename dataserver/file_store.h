@@ -1,0 +1,87 @@
+// The root folder of a server: plain files at plain paths, each written once.
+//
+// A new file is staged (invisible), then published by link(2), which replaces nothing: its EEXIST
+// is the only judge of "already exists", so of two racing writers exactly one wins. Published files
+// have mode 0440. Nothing outside of the folder is read or written (beneath.h). Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/error.h"
+#include "core/fd.h"
+#include "core/path.h"
+#include "dataserver/beneath.h"
+#include "dataserver/directory_index.h"
+#include "dataserver/private_folder.h"
+#include "dataserver/staged_file.h"
+
+namespace skein {
+
+class FileStore {
+ public:
+  struct Options {
+    std::uint64_t reserve_bytes = 0;       // free space that stays free
+    std::size_t index_entries = 4'000'000; // most entries that cached listings hold
+    bool unnamed_stages = true;            // false: as on a filesystem without O_TMPFILE
+  };
+
+  // Errors: no_such_file_or_directory, not_a_directory, permission_denied, read_only_file_system;
+  // as PrivateFolder::open().
+  static Result<std::unique_ptr<FileStore>> open(const std::string& root, Options options);
+
+  const std::string& root_name() const { return root_name_; }
+  const std::string& node_id() const { return private_.node_id(); }
+  int root() const { return root_.get(); }
+  int stage_directory() const { return private_.stage_directory(); }
+  DirectoryIndex& index() { return index_; }
+
+  struct OpenFile {
+    Fd fd;  // read-only
+    Found found;
+  };
+  // A regular file. Errors: no_such_file_or_directory (also for what is neither file nor
+  // directory), is_a_directory, permission_denied.
+  Result<OpenFile> open_file(const ClusterPath& path) const;
+
+  // An empty stage on the filesystem where `path` will be. Errors: file_exists (the name is taken,
+  // or a file stands where a parent should), no_space_on_device (`size_bytes` more would leave
+  // less than the reserve), permission_denied.
+  Result<StagedFile> stage(const ClusterPath& path, std::uint64_t size_bytes);
+
+  // Makes the staged bytes visible at `path`, parents included. On an error nothing is visible and
+  // `staged` is as before. Errors: as stage().
+  Result<void> publish(StagedFile& staged, const ClusterPath& path);
+
+  // Would publish() find the name free and room left?
+  Result<void> check(const ClusterPath& path, std::uint64_t size_bytes) const;
+
+  // A stage for `path` holding the bytes that `source` has now. Errors: as stage(), read(2).
+  Result<StagedFile> copy_of(int source, const ClusterPath& path);
+  // The same on the filesystem of the stage folder.
+  Result<StagedFile> copy_to_shelf(int source);
+
+  // mkdir -p. Errors: file_exists (also as a directory), permission_denied, no_space_on_device.
+  Result<void> make_directory(const ClusterPath& path);
+
+  struct Space {
+    std::uint64_t total_bytes = 0;
+    std::uint64_t free_bytes = 0;  // for an ordinary user, reserve not taken off
+  };
+  Result<Space> space() const;
+
+ private:
+  FileStore(Fd root, std::string root_name, PrivateFolder private_folder, Options options);
+  void drop_leftovers();
+  Result<void> check_space(std::uint64_t size_bytes) const;
+  Result<StagedFile> new_stage(int directory);
+
+  const Options options_;
+  const std::string root_name_;
+  const Fd root_;
+  const PrivateFolder private_;
+  DirectoryIndex index_;
+};
+
+}  // namespace skein

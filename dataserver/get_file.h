@@ -1,0 +1,18 @@
+// The reply to a GET or HEAD of a file: whole or one range, unless the client has it already.
+#pragma once
+
+#include "core/http_head.h"
+#include "dataserver/file_store.h"
+#include "dataserver/reply.h"
+
+namespace skein {
+
+// From this size on a body goes by sendfile(2); below, one read and one send are faster.
+inline constexpr std::uint64_t kSendfileBytes = 64 * 1024;
+
+Reply file_reply(FileStore::OpenFile file, std::string_view name, const RequestHead& request);
+
+// True if the request's If-None-Match names `etag`, weakly compared.
+bool client_has(const RequestHead& request, std::string_view etag);
+
+}  // namespace skein

@@ -1,0 +1,276 @@
+#include "dataserver/http_connection.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace skein {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long a thread stays with a client that may send more at once. It saves the way through epoll
+// for clients that answer promptly, and holds replies back for PYME's writers.
+constexpr auto kStay = 3ms;
+// How long input is read away after the last reply.
+constexpr auto kFarewellTime = 2s;
+// A turn ends after so many blocks of one body, or so many requests, so that others get theirs.
+constexpr int kBlocksPerTurn = 64;
+constexpr int kRequestsPerTurn = 1000;
+// Replies of a burst are sent at the latest when they fill this much.
+constexpr std::size_t kSendBytes = 256 * 1024;
+
+TimePoint in(std::chrono::milliseconds wait) { return std::chrono::steady_clock::now() + wait; }
+bool passed(const std::optional<TimePoint>& when) {
+  return when && *when <= std::chrono::steady_clock::now();
+}
+
+Reply refusal_of_head(const Error& error) {
+  switch (error.code) {
+    case std::errc::message_size: return refusal(431, error.what);
+    case std::errc::not_supported: return refusal(501, error.what);
+    case std::errc::protocol_not_supported: return refusal(505, error.what);
+    default: return refusal(400, error.what);
+  }
+}
+
+}  // namespace
+
+HttpConnection::HttpConnection(Fd socket, Site& site, std::chrono::milliseconds stall)
+    : site_(site), stall_(stall), stream_(std::move(socket)) {
+  const int on = 1;
+  ::setsockopt(stream_.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+Turn HttpConnection::take_turn(Workbench& bench) {
+  more_output_ = false;
+  if (!output_.empty() && !holds_replies_ && !send()) return {.close = true};
+  for (int i = 0; i < kRequestsPerTurn; ++i) {
+    Step end;
+    switch (state_) {
+      case State::kHead: end = read_head(bench); break;
+      case State::kBody: end = read_body(bench); break;
+      case State::kFarewell: end = read_away(bench); break;
+    }
+    if (end) return *end;
+  }
+  return {.again = true};
+}
+
+bool HttpConnection::overfull() const {
+  return output_.bytes() > kMaxQueuedBytes || output_.large_items() >= kMaxQueuedFiles;
+}
+
+bool HttpConnection::send() {
+  const std::uint64_t before = output_.sent_bytes();
+  const auto outcome = output_.flush(fd());
+  if (outcome == OutputQueue::Flush::kCut) return false;
+  if (outcome == OutputQueue::Flush::kBroken) {
+    deaf_ = true;
+    output_.clear();
+  }
+  more_output_ = outcome == OutputQueue::Flush::kTurn;
+  if (output_.empty()) {
+    output_deadline_.reset();
+  } else if (!output_deadline_ || output_.sent_bytes() != before) {
+    output_deadline_ = in(stall_);
+  }
+  return true;
+}
+
+Turn HttpConnection::wait() {
+  if (!output_.empty() && !send()) return {.close = true};
+  if (passed(output_deadline_)) return {.close = true};
+  Turn turn;
+  turn.again = more_output_;
+  turn.output = !output_.empty();
+  turn.deadline = deadline_;
+  if (output_deadline_ && (!turn.deadline || *output_deadline_ < *turn.deadline)) {
+    turn.deadline = output_deadline_;
+  }
+  turn.idle = state_ == State::kHead && output_.empty() && stream_.buffered().empty();
+  return turn;
+}
+
+Turn HttpConnection::wait_for_output() {
+  Turn turn = wait();
+  turn.input = false;
+  return turn;
+}
+
+HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
+  if (overfull()) {
+    if (!send()) return Turn{.close = true};
+    if (overfull()) return wait_for_output();
+  }
+  if (stream_.buffered().empty()) {
+    const auto filled = stream_.fill();
+    if (!filled) return Turn{.close = true};
+    // Nothing waits, so now is the time for the replies, unless their reader must not get them yet.
+    const bool quiet = *filled == HttpStream::Fill::kWouldBlock;
+    if (quiet && !output_.empty() && !holds_replies_ && !send()) return Turn{.close = true};
+  }
+  if (output_.bytes() > kSendBytes && !holds_replies_ && !send()) return Turn{.close = true};
+  const auto head = stream_.read_head(Deadline::after(kStay));
+  if (head && *head) return take_head(**head, bench);
+  if (head) {
+    // The client has said all; it may still be listening.
+    input_ended_ = true;
+    state_ = State::kFarewell;
+    deadline_ = in(stall_);
+    return std::nullopt;
+  }
+  if (head.error().code == std::errc::timed_out) {
+    if (stream_.buffered().empty()) {
+      deadline_.reset();
+    } else if (!deadline_) {
+      deadline_ = in(stall_);
+    } else if (passed(deadline_)) {
+      say_farewell(refusal(408, "the request was not complete in time"), bench);
+      return std::nullopt;
+    }
+    return wait();
+  }
+  if (head.error().code == std::errc::message_size) {
+    say_farewell(refusal_of_head(head.error()), bench);
+    return std::nullopt;
+  }
+  // Cut inside a head; what was asked before it gets its replies if they can still go.
+  send();
+  return Turn{.close = true};
+}
+
+HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench& bench) {
+  deadline_.reset();
+  const auto request = RequestHead::parse(text);
+  head_only_ = false;
+  if (!request) {
+    say_farewell(refusal_of_head(request.error()), bench);
+    return std::nullopt;
+  }
+  const BodyFraming framing = request->framing();
+  head_only_ = request->method() == "HEAD";
+  keep_alive_ = request->keep_alive();
+  names_keep_alive_ = request->minor_version() == 0 && keep_alive_;
+  holds_replies_ =
+      request->method() == "PUT" && request->minor_version() == 1 && !request->find("Host");
+  sink_ = site_.begin(*request);
+  const bool in_buffer = framing.kind == BodyFraming::Kind::kNone ||
+                         (framing.kind == BodyFraming::Kind::kLength &&
+                          framing.length <= stream_.buffered().size());
+  if (in_buffer) {
+    sink_->take(stream_.buffered().substr(0, framing.length));
+    stream_.consume(framing.length);
+    finish_request(bench);
+    return std::nullopt;
+  }
+  if (request->minor_version() == 1 && request->has_token("Expect", "100-continue") &&
+      stream_.buffered().empty()) {
+    if (sink_->refuses()) {
+      // The client will not send the body, so what it sends next cannot be told from one.
+      say_farewell(sink_->finish(), bench);
+      return std::nullopt;
+    }
+    output_.add("HTTP/1.1 100 Continue\r\n\r\n");
+    if (!send()) return Turn{.close = true};
+  }
+  body_.emplace(stream_, framing);
+  state_ = State::kBody;
+  deadline_ = in(stall_);
+  return std::nullopt;
+}
+
+HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
+  const std::span<char> block = bench.block();
+  std::size_t filled = 0;
+  int blocks = 0;
+  for (;;) {
+    if (body_->done() || filled == block.size()) {
+      sink_->take(block.first(filled));
+      filled = 0;
+      deadline_ = in(stall_);
+      if (body_->done()) {
+        state_ = State::kHead;
+        finish_request(bench);
+        return std::nullopt;
+      }
+      if (++blocks == kBlocksPerTurn) return Turn{.again = true};
+    }
+    const auto n = body_->read(block.subspan(filled), Deadline::after(kStay));
+    if (n) {
+      filled += *n;
+    } else if (n.error().code == std::errc::timed_out) {
+      // The block belongs to the thread: what is in it must go before the thread does.
+      if (filled > 0) {
+        sink_->take(block.first(filled));
+        deadline_ = in(stall_);
+      } else if (passed(deadline_)) {
+        say_farewell(refusal(408, "the request body stalled"), bench);
+        return std::nullopt;
+      }
+      return wait();
+    } else if (n.error().code == std::errc::bad_message) {
+      say_farewell(refusal(400, n.error().what), bench);
+      return std::nullopt;
+    } else {
+      return Turn{.close = true};
+    }
+  }
+}
+
+void HttpConnection::finish_request(Workbench& bench) {
+  deadline_.reset();
+  Reply reply = sink_->finish();
+  sink_.reset();
+  body_.reset();
+  if (keep_alive_) {
+    queue(std::move(reply), bench);
+  } else {
+    say_farewell(std::move(reply), bench);
+  }
+}
+
+void HttpConnection::queue(Reply reply, Workbench& bench) {
+  if (deaf_) return;
+  output_.add(reply_head(reply, bench.date.text(), names_keep_alive_));
+  if (head_only_ || reply.bodiless) return;
+  if (reply.file.fd.valid()) {
+    output_.add(std::move(reply.file));
+  } else if (reply.shared) {
+    output_.add(std::move(reply.shared));
+  } else {
+    output_.add(reply.text);
+  }
+}
+
+void HttpConnection::say_farewell(Reply reply, Workbench& bench) {
+  // Drops a stage that did not come whole.
+  sink_.reset();
+  body_.reset();
+  reply.close = true;
+  queue(std::move(reply), bench);
+  state_ = State::kFarewell;
+  deadline_.reset();
+}
+
+HttpConnection::Step HttpConnection::read_away(Workbench& bench) {
+  if (!send()) return Turn{.close = true};
+  if (output_.empty() && (input_ended_ || deaf_)) return Turn{.close = true};
+  if (output_.empty() && !shut_) {
+    ::shutdown(fd(), SHUT_WR);
+    shut_ = true;
+    deadline_ = in(kFarewellTime);
+  }
+  if (passed(deadline_)) return Turn{.close = true};
+  stream_.consume(stream_.buffered().size());
+  for (int blocks = 0; !input_ended_; ++blocks) {
+    if (blocks == kBlocksPerTurn) return Turn{.again = true};
+    const auto n = stream_.read(bench.block(), Deadline::after(0ms));
+    if (!n && n.error().code != std::errc::timed_out) return Turn{.close = true};
+    if (!n) return wait();
+    input_ended_ = *n == 0;
+  }
+  return output_.empty() ? Turn{.close = true} : wait_for_output();
+}
+
+}  // namespace skein

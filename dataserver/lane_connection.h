@@ -1,0 +1,41 @@
+// One client of the lane (core/lane.h): its stages live and die with the connection.
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "core/fd.h"
+#include "core/lane.h"
+#include "dataserver/file_store.h"
+#include "dataserver/peer.h"
+#include "dataserver/staged_file.h"
+
+namespace skein {
+
+class LaneConnection final : public Peer {
+ public:
+  // A client with more files open for writing than this uses a second connection.
+  static constexpr std::size_t kMaxStages = 1024;
+
+  // `store` is borrowed.
+  LaneConnection(Fd socket, FileStore& store);
+
+  int fd() const override { return socket_.get(); }
+  Turn take_turn(Workbench& bench) override;
+
+  // True for root and the server's own user, whoever may connect to the socket.
+  static bool admits(int socket);
+
+ private:
+  LaneReply answer(const LaneRequest& request);
+  LaneReply open(const ClusterPath& path);
+  LaneReply create(const ClusterPath& path);
+  LaneReply seal_stage(const LaneRequest& request, const ClusterPath& path);
+
+  const Fd socket_;
+  FileStore& store_;
+  std::map<std::uint64_t, StagedFile> stages_;
+  std::uint64_t last_stage_ = 0;
+};
+
+}  // namespace skein

@@ -1,0 +1,167 @@
+// skein-dataserver: builds everything in dependency order, says "ready", waits for a signal, and
+// takes everything down in the reverse order.
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <cstdio>
+#include <memory>
+
+#include <spdlog/spdlog.h>
+
+#include "core/log.h"
+#include "core/socket.h"
+#include "dataserver/file_store.h"
+#include "dataserver/http_connection.h"
+#include "dataserver/lane_connection.h"
+#include "dataserver/lane_socket.h"
+#include "dataserver/node_status.h"
+#include "dataserver/options.h"
+#include "dataserver/own_address.h"
+#include "dataserver/peer_loop.h"
+#include "dataserver/site.h"
+#include "dataserver/stage_shelf.h"
+#include "discovery/advertiser.h"
+
+namespace skein {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kCannotServe = 1;
+constexpr int kBacklog = 4096;
+// How long requests in flight get to finish after SIGTERM.
+constexpr auto kFinishTime = 5s;
+// The lane's work is short; eight threads also cover seals that have to copy.
+constexpr PeerLoop::Options kLaneLoop{.threads = 8, .max_peers = 4096};
+// Stages are dropped a day after they were written: no need to look more often.
+constexpr std::chrono::seconds kHousekeeping{600};
+
+int cannot_serve(const std::string& why) {
+  std::fprintf(stderr, "skein-dataserver: %s\n", why.c_str());
+  return kCannotServe;
+}
+
+// Two descriptors per connection at most: its socket and its stage.
+std::size_t allowed_connections(std::size_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  constexpr rlim_t kOthers = 256;
+  const rlim_t most = limit.rlim_cur > 2 * kOthers ? (limit.rlim_cur - kOthers) / 2 : kOthers / 2;
+  return std::min(wanted, static_cast<std::size_t>(most));
+}
+
+void turn_away(int socket) {
+  constexpr std::string_view kBusy =
+      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+      "Connection: close\r\n\r\n";
+  ::send(socket, kBusy.data(), kBusy.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  ::shutdown(socket, SHUT_WR);
+}
+
+// The lane, if it was asked for and can be had; a node without one is slower, not broken.
+std::unique_ptr<LaneSocket> open_lane(const ServerOptions& options, const std::string& node_id) {
+  if (!options.lane) return nullptr;
+  auto socket = LaneSocket::listen(node_id);
+  if (socket) return std::make_unique<LaneSocket>(std::move(*socket));
+  spdlog::warn("no lane, programs on this host will use HTTP: why={}", socket.error().what);
+  return nullptr;
+}
+
+Node describe(const ServerOptions& options, const FileStore& store, const LaneSocket* lane,
+              const NodeAddress& listening) {
+  Node node;
+  node.address = listening;
+  if (listening.host == "0.0.0.0" || listening.host == "::") node.address.host = own_ipv4();
+  node.id = store.node_id();
+  node.host_id = local_host_id();
+  node.name = instance_name(options.cluster, computer_name(), ::getpid());
+  node.cluster = options.cluster;
+  node.lane = lane ? lane->path() : std::string();
+  return node;
+}
+
+Result<std::unique_ptr<Advertiser>> advertise(const ServerOptions& options, const Node& node) {
+  if (options.advertise == ServerOptions::Advertise::kNone) return std::unique_ptr<Advertiser>();
+  Advertiser::Options how;
+  how.mdns = options.advertise == ServerOptions::Advertise::kMdns;
+  how.loopback_only = node.address.host.starts_with("127.");
+  return Advertiser::start(node, how);
+}
+
+void wait_for_signal(const sigset_t& signals, StageShelf& shelf) {
+  const timespec pause{kHousekeeping.count(), 0};
+  while (::sigtimedwait(&signals, nullptr, &pause) < 0) shelf.drop_expired();
+}
+
+int serve(const ServerOptions& options, const sigset_t& signals) {
+  auto store = FileStore::open(options.root, {.reserve_bytes = options.reserve_bytes});
+  if (!store) return cannot_serve(store.error().what);
+  auto listener = listen_tcp(options.bind, kBacklog);
+  if (!listener) return cannot_serve(listener.error().what);
+  const auto listening = local_address(listener->get());
+  if (!listening) return cannot_serve(listening.error().what);
+  const auto lane_socket = open_lane(options, (*store)->node_id());
+  const Node node = describe(options, **store, lane_socket.get(), *listening);
+
+  StageShelf shelf(**store);
+  NodeStatus status(node, options.bind.host, **store);
+  Site site(**store, shelf, status);
+  auto http = PeerLoop::start(
+      std::move(*listener),
+      {.threads = options.threads, .max_peers = allowed_connections(options.connections)},
+      [&](Fd socket) {
+        return std::make_unique<HttpConnection>(std::move(socket), site, options.stall);
+      },
+      turn_away);
+  if (!http) return cannot_serve(http.error().what);
+  std::unique_ptr<PeerLoop> lane;
+  if (lane_socket) {
+    auto started = PeerLoop::start(
+        lane_socket->take_listener(), kLaneLoop,
+        [&](Fd socket) -> std::unique_ptr<Peer> {
+          if (!LaneConnection::admits(socket.get())) return nullptr;
+          return std::make_unique<LaneConnection>(std::move(socket), **store);
+        },
+        [](int) {});
+    if (!started) return cannot_serve(started.error().what);
+    lane = std::move(*started);
+  }
+  auto advertiser = advertise(options, node);
+  if (!advertiser) return cannot_serve(advertiser.error().what);
+
+  std::printf("ready url=%s root=%s id=%s cluster=%s\n", node.url().c_str(),
+              (*store)->root_name().c_str(), node.id.c_str(), node.cluster.c_str());
+  std::fflush(stdout);
+  spdlog::info("serving: root={} url={} id={} cluster={}", (*store)->root_name(), node.url(), node.id,
+               node.cluster);
+  wait_for_signal(signals, shelf);
+  spdlog::info("stopping: connections={}", (*http)->peers());
+  advertiser->reset();
+  (*http)->stop(Deadline::after(kFinishTime));
+  if (lane) lane->stop(Deadline::after(kFinishTime));
+  return 0;
+}
+
+}  // namespace
+}  // namespace skein
+
+int main(int argc, char** argv) {
+  const auto parsed = skein::parse_command_line(argc, argv);
+  if (!parsed.run) return parsed.exit_status;
+  if (auto log = skein::set_up_log("skein-dataserver", {parsed.options.log_level, {}}); !log) {
+    std::fprintf(stderr, "skein-dataserver: %s\n", log.error().what.c_str());
+    return 2;
+  }
+  // Before any thread exists, so that all inherit it and the signals wait for sigtimedwait.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  // sendfile(2) has no MSG_NOSIGNAL.
+  signal(SIGPIPE, SIG_IGN);
+  return skein::serve(parsed.options, signals);
+}

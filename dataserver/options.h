@@ -1,0 +1,36 @@
+// The command line of skein-dataserver on top of the settings (core/config.h).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "core/node.h"
+
+namespace skein {
+
+struct ServerOptions {
+  enum class Advertise { kMdns, kLocal, kNone };
+
+  std::string root;
+  NodeAddress bind;  // as to be listened on; "0.0.0.0" for all addresses
+  std::string cluster;
+  Advertise advertise = Advertise::kMdns;
+  bool lane = true;
+  std::size_t connections = 0;
+  std::size_t threads = 0;
+  std::chrono::milliseconds stall{};
+  std::uint64_t reserve_bytes = 0;
+  std::string log_level;
+};
+
+struct ParsedCommandLine {
+  bool run = false;
+  int exit_status = 0;  // if not to run
+  ServerOptions options;
+};
+
+// Prints help, the version, or one line about what is wrong, itself.
+ParsedCommandLine parse_command_line(int argc, char** argv);
+
+}  // namespace skein

@@ -1,0 +1,255 @@
+#include "dataserver/peer_loop.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace skein {
+namespace {
+
+// What epoll carries for the three descriptors that are no peers; ids of peers come after.
+constexpr std::uint64_t kListener = 0;
+constexpr std::uint64_t kDue = 1;
+constexpr std::uint64_t kExit = 2;
+
+// How late a deadline may be noticed. It also paces new attempts to accept when the process is out
+// of descriptors.
+constexpr std::chrono::milliseconds kSweep{50};
+
+bool has_input(int socket) {
+  int bytes = 0;
+  return ::ioctl(socket, FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PeerLoop>> PeerLoop::start(Fd listener, Options options, Welcome welcome,
+                                                  TurnAway turn_away) {
+  Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  Fd due(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE));
+  Fd exit(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll || !due || !exit) return errno_error(errno, "epoll");
+  const auto watch = [&](int fd, std::uint32_t events, std::uint64_t what) {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = what;
+    return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  };
+  if (!watch(listener.get(), EPOLLIN | EPOLLET, kListener) || !watch(due.get(), EPOLLIN, kDue) ||
+      !watch(exit.get(), EPOLLIN, kExit)) {
+    return errno_error(errno, "epoll_ctl");
+  }
+  return std::unique_ptr<PeerLoop>(new PeerLoop(std::move(listener), std::move(epoll),
+                                                std::move(due), std::move(exit), options,
+                                                std::move(welcome), std::move(turn_away)));
+}
+
+PeerLoop::PeerLoop(Fd listener, Fd epoll, Fd due, Fd exit, Options options, Welcome welcome,
+                   TurnAway turn_away)
+    : options_(options),
+      welcome_(std::move(welcome)),
+      turn_away_(std::move(turn_away)),
+      listener_(std::move(listener)),
+      epoll_(std::move(epoll)),
+      due_event_(std::move(due)),
+      exit_event_(std::move(exit)),
+      last_id_(kExit) {
+  for (std::size_t i = 0; i < options_.threads; ++i) workers_.emplace_back([this] { work(); });
+  sweeper_ = std::jthread([this](std::stop_token stop) { sweep(stop); });
+}
+
+PeerLoop::~PeerLoop() {
+  sweeper_.request_stop();
+  exiting_ = true;
+  const std::uint64_t one = 1;
+  // An eventfd that is never read wakes every thread there is. It cannot be full.
+  [[maybe_unused]] const ssize_t written = ::write(exit_event_.get(), &one, sizeof one);
+  workers_.clear();
+}
+
+std::size_t PeerLoop::peers() const {
+  const std::lock_guard lock(mutex_);
+  return slots_.size();
+}
+
+void PeerLoop::stop(Deadline deadline) {
+  accepting_ = false;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
+  // Who connects from now on is refused at once, not left waiting in the backlog.
+  ::shutdown(listener_.get(), SHUT_RDWR);
+  draining_ = true;
+  std::vector<std::unique_ptr<Peer>> closing;
+  std::unique_lock lock(mutex_);
+  for (auto it = idle_.begin(); it != idle_.end();) {
+    const Id id = *it++;
+    // What has arrived is served; its event is on the way.
+    if (!has_input(slots_.at(id).peer->fd())) closing.push_back(remove(id));
+  }
+  lock.unlock();
+  closing.clear();
+  lock.lock();
+  all_gone_.wait_until(lock, deadline.when(), [this] { return slots_.empty(); });
+}
+
+void PeerLoop::work() {
+  Workbench bench;
+  while (!exiting_) {
+    epoll_event event{};
+    const int n = ::epoll_wait(epoll_.get(), &event, 1, -1);
+    if (n <= 0 || event.data.u64 == kExit) continue;
+    if (event.data.u64 == kListener) {
+      accept_all();
+    } else if (event.data.u64 == kDue) {
+      if (const auto id = take_due()) give_turn(*id, bench);
+    } else {
+      give_turn(event.data.u64, bench);
+    }
+  }
+}
+
+// The disk is slow now and then, so peers with a deadline are looked through at a fixed pace; a
+// heap of deadlines would be touched at every turn.
+void PeerLoop::sweep(std::stop_token stop) {
+  std::mutex pause_mutex;
+  std::condition_variable_any pause;
+  while (!stop.stop_requested()) {
+    std::unique_lock pause_lock(pause_mutex);
+    pause.wait_for(pause_lock, stop, kSweep, [] { return false; });
+    if (accepting_) accept_all();
+    const auto now = std::chrono::steady_clock::now();
+    const std::lock_guard lock(mutex_);
+    for (auto& [id, slot] : slots_) {
+      if (slot.running || !slot.deadline || *slot.deadline > now) continue;
+      slot.deadline.reset();
+      make_due(id);
+    }
+  }
+}
+
+void PeerLoop::accept_all() {
+  while (accepting_) {
+    Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (socket) {
+      admit(std::move(socket));
+      continue;
+    }
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    const bool out_of_descriptors = errno == EMFILE || errno == ENFILE;
+    std::unique_ptr<Peer> closing;
+    if (out_of_descriptors) {
+      const std::lock_guard lock(mutex_);
+      closing = take_longest_idle();
+    }
+    if (!closing) return;  // the sweeper tries again
+  }
+}
+
+void PeerLoop::admit(Fd socket) {
+  std::unique_ptr<Peer> closing;
+  {
+    const std::lock_guard lock(mutex_);
+    if (slots_.size() >= options_.max_peers) {
+      closing = take_longest_idle();
+      if (!closing) {
+        turn_away_(socket.get());
+        return;
+      }
+    }
+  }
+  auto peer = welcome_(std::move(socket));
+  if (!peer) return;
+  const std::lock_guard lock(mutex_);
+  const Id id = ++last_id_;
+  Slot& slot = slots_[id];
+  slot.peer = std::move(peer);
+  slot.idle = true;
+  slot.idle_place = idle_.insert(idle_.end(), id);
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLONESHOT;
+  event.data.u64 = id;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, slot.peer->fd(), &event);
+}
+
+void PeerLoop::give_turn(Id id, Workbench& bench) {
+  Peer* peer = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = slots_.find(id);
+    if (found == slots_.end() || found->second.running) return;
+    Slot& slot = found->second;
+    slot.running = true;
+    slot.deadline.reset();
+    if (slot.idle) idle_.erase(slot.idle_place);
+    slot.idle = false;
+    peer = slot.peer.get();
+  }
+  const Turn turn = peer->take_turn(bench);
+  // Destroyed here, after the lock was let go.
+  const std::unique_ptr<Peer> gone = end_turn(id, turn);
+}
+
+std::unique_ptr<Peer> PeerLoop::end_turn(Id id, const Turn& turn) {
+  const std::lock_guard lock(mutex_);
+  Slot& slot = slots_.at(id);
+  slot.running = false;
+  const bool leaves = draining_ && turn.idle && !has_input(slot.peer->fd());
+  if (turn.close || leaves) return remove(id);
+  slot.deadline = turn.deadline;
+  slot.idle = turn.idle;
+  if (turn.idle) slot.idle_place = idle_.insert(idle_.end(), id);
+  if (turn.again) {
+    make_due(id);
+  } else {
+    arm(id, slot, turn);
+  }
+  return nullptr;
+}
+
+void PeerLoop::arm(Id id, const Slot& slot, const Turn& turn) {
+  epoll_event event{};
+  event.events = EPOLLONESHOT;
+  if (turn.input) event.events |= EPOLLIN;
+  if (turn.output) event.events |= EPOLLOUT;
+  event.data.u64 = id;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, slot.peer->fd(), &event);
+}
+
+void PeerLoop::make_due(Id id) {
+  due_.push_back(id);
+  const std::uint64_t one = 1;
+  // The counter is far from full: it never exceeds a few times the number of peers.
+  [[maybe_unused]] const ssize_t written = ::write(due_event_.get(), &one, sizeof one);
+}
+
+std::optional<PeerLoop::Id> PeerLoop::take_due() {
+  std::uint64_t one = 0;
+  if (::read(due_event_.get(), &one, sizeof one) != sizeof one) return std::nullopt;
+  const std::lock_guard lock(mutex_);
+  if (due_.empty()) return std::nullopt;
+  const Id id = due_.front();
+  due_.pop_front();
+  return id;
+}
+
+std::unique_ptr<Peer> PeerLoop::take_longest_idle() {
+  // One whose next request has just arrived is not idle.
+  for (const Id id : idle_) {
+    if (!has_input(slots_.at(id).peer->fd())) return remove(id);
+  }
+  return nullptr;
+}
+
+std::unique_ptr<Peer> PeerLoop::remove(Id id) {
+  const auto found = slots_.find(id);
+  std::unique_ptr<Peer> peer = std::move(found->second.peer);
+  if (found->second.idle) idle_.erase(found->second.idle_place);
+  slots_.erase(found);
+  if (slots_.empty()) all_gone_.notify_all();
+  return peer;
+}
+
+}  // namespace skein

@@ -1,0 +1,95 @@
+// Gives a bounded number of threads to any number of clients: epoll(7) tells who is ready, a thread
+// lets that peer take a turn, and a peer that waits holds no thread. When the limit of clients is
+// reached the longest idle one is closed for a new one; if none is idle the new one is turned away.
+// Owns the listener, the peers and the threads.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/fd.h"
+#include "dataserver/peer.h"
+
+namespace skein {
+
+class PeerLoop {
+ public:
+  struct Options {
+    std::size_t threads = 64;
+    std::size_t max_peers = 12000;
+  };
+  // Makes the peer of a new connection; null refuses it.
+  using Welcome = std::function<std::unique_ptr<Peer>(Fd socket)>;
+  // Says something short to a client for whom there is no room, without waiting.
+  using TurnAway = std::function<void(int socket)>;
+
+  // `listener` is non-blocking. Errors: as epoll_create(2).
+  static Result<std::unique_ptr<PeerLoop>> start(Fd listener, Options options, Welcome welcome,
+                                                 TurnAway turn_away);
+  // Closes all peers as they are.
+  ~PeerLoop();
+
+  // Stops accepting, closes idle peers, lets the others come to the end of what they do until the
+  // deadline. To be called once, not from a peer.
+  void stop(Deadline deadline);
+
+  std::size_t peers() const;
+
+ private:
+  using Id = std::uint64_t;
+  struct Slot {
+    std::unique_ptr<Peer> peer;
+    bool running = false;  // a thread has it
+    std::optional<TimePoint> deadline;
+    std::list<Id>::iterator idle_place;
+    bool idle = false;
+  };
+
+  PeerLoop(Fd listener, Fd epoll, Fd due, Fd exit, Options options, Welcome welcome,
+           TurnAway turn_away);
+  void work();
+  void sweep(std::stop_token stop);
+  void accept_all();
+  void admit(Fd socket);
+  void give_turn(Id id, Workbench& bench);
+  std::unique_ptr<Peer> end_turn(Id id, const Turn& turn);
+  void arm(Id id, const Slot& slot, const Turn& turn);
+  void make_due(Id id);
+  std::optional<Id> take_due();
+  std::unique_ptr<Peer> take_longest_idle();
+  std::unique_ptr<Peer> remove(Id id);
+
+  const Options options_;
+  const Welcome welcome_;
+  const TurnAway turn_away_;
+  const Fd listener_;
+  const Fd epoll_;
+  const Fd due_event_;   // counts due_
+  const Fd exit_event_;
+  std::atomic<bool> accepting_ = true;
+  std::atomic<bool> draining_ = false;
+  std::atomic<bool> exiting_ = false;
+
+  mutable std::mutex mutex_;  // guards everything below
+  std::condition_variable all_gone_;
+  std::unordered_map<Id, Slot> slots_;
+  std::list<Id> idle_;  // longest idle first
+  std::deque<Id> due_;  // to be given a turn without an event
+  Id last_id_;
+
+  std::jthread sweeper_;
+  std::vector<std::jthread> workers_;
+};
+
+}  // namespace skein

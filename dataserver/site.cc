@@ -1,0 +1,171 @@
+#include "dataserver/site.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/uuid.h"
+#include "dataserver/get_file.h"
+#include "dataserver/glob.h"
+
+namespace skein {
+namespace {
+
+std::unique_ptr<BodySink> answer(Reply reply) {
+  return std::make_unique<DiscardedBody>(std::move(reply));
+}
+
+Reply refuse_private() { return refusal(403, "this name is private to the server"); }
+
+Reply json_reply(std::string text) {
+  Reply reply;
+  reply.add_field("Content-Type", "application/json; charset=utf-8");
+  reply.text = std::move(text);
+  return reply;
+}
+
+// The first component if it is a name that docs/wire.md reserves for PUT; else "".
+std::string reserved_name(const ClusterPath& path) {
+  if (path.is_root()) return {};
+  const std::string& first = path.components().front();
+  const bool reserved = first == "__stage" || first == "__publish" || first == "__drop" ||
+                        first == "__status" || first == "_aggregate" ||
+                        first.starts_with("__aggregate") || first.starts_with("__pyramid_") ||
+                        first.starts_with("__glob");
+  return reserved ? first : std::string();
+}
+
+// Everything after the first `count` components.
+ClusterPath tail(const ClusterPath& path, std::size_t count) {
+  ClusterPath rest;
+  for (std::size_t i = count; i < path.components().size(); ++i) {
+    // Components of a path are components of any shorter one.
+    rest = *rest.child(path.components()[i]);
+  }
+  return rest;
+}
+
+}  // namespace
+
+Site::Site(FileStore& store, StageShelf& shelf, NodeStatus& status)
+    : store_(store), shelf_(shelf), status_(status) {}
+
+std::unique_ptr<BodySink> Site::begin(const RequestHead& request) {
+  const std::string_view method = request.method();
+  if (method == "OPTIONS") {
+    Reply reply;
+    reply.add_field("Allow", "GET, HEAD, PUT, OPTIONS");
+    return answer(std::move(reply));
+  }
+  const bool reads = method == "GET" || method == "HEAD";
+  if (!reads && method != "PUT") {
+    return answer(refusal(501, "only GET, HEAD, PUT and OPTIONS are implemented"));
+  }
+  const auto target = parse_target(request.target());
+  if (!target) return answer(refusal_of(target.error()));
+  if (target->path.is_private()) return answer(refuse_private());
+  if (reads) return answer(get(request, *target));
+  return put(request, *target);
+}
+
+Reply Site::get(const RequestHead& request, const Target& target) {
+  if (target.path.components().size() == 1) {
+    const std::string name = target.path.name();
+    if (name == "__status" && !target.directory) return json_reply(status_.json());
+    if (name.starts_with("__glob")) return get_glob(target);
+  }
+  if (target.directory || target.path.is_root()) return get_directory(request, target);
+  auto file = store_.open_file(target.path);
+  if (file) return file_reply(std::move(*file), target.path.name(), request);
+  if (file.error().code != std::errc::is_a_directory) return refusal_of(file.error());
+  Reply moved;
+  moved.status = 301;
+  const std::string query = target.query.empty() ? "" : "?" + std::string(target.query);
+  moved.add_field("Location", target.path.directory_target() + query);
+  return moved;
+}
+
+Reply Site::get_directory(const RequestHead& request, const Target& target) {
+  const auto view = store_.index().listing(target.path);
+  if (!view) return refusal_of(view.error());
+  Reply reply;
+  reply.add_field("ETag", view->etag);
+  // Whoever keeps it has to ask again: directories change.
+  reply.add_field("Cache-Control", "no-cache");
+  if (client_has(request, view->etag)) {
+    reply.status = 304;
+    reply.bodiless = true;
+    return reply;
+  }
+  reply.add_field("Content-Type", "application/json; charset=utf-8");
+  reply.shared = view->json;
+  return reply;
+}
+
+Reply Site::get_glob(const Target& target) {
+  const auto matches = glob(store_.root(), target.query_value("pattern"));
+  if (!matches) return refusal_of(matches.error());
+  const nlohmann::json list = *matches;
+  return json_reply(list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+Site::Sink Site::put(const RequestHead& request, const Target& target) {
+  if (target.climbed) return answer(refusal(400, "the path leads above the root"));
+  if (target.query.find("MirrorSource=") != std::string_view::npos) {
+    return answer(refusal(501, "MirrorSource is not implemented"));
+  }
+  if (!reserved_name(target.path).empty()) return put_reserved(request, target);
+  const ClusterPath& path = target.path;
+  if (target.directory || path.is_root()) {
+    const auto made = store_.make_directory(path);
+    return answer(made ? Reply() : refusal_of(made.error()));
+  }
+  return put_body(request, path,
+                  [this, path](StagedFile& stage) { return store_.publish(stage, path); });
+}
+
+Site::Sink Site::put_body(const RequestHead& request, const ClusterPath& path,
+                          PutBody::Publish publish) {
+  const BodyFraming framing = request.framing();
+  if (framing.kind == BodyFraming::Kind::kNone) {
+    return answer(refusal(411, "PUT needs a Content-Length or a chunked body"));
+  }
+  const std::string_view coding = request.find("Content-Encoding").value_or("identity");
+  auto decoder = make_decoder(coding);
+  if (!decoder && !coding.empty() && coding != "identity") {
+    Reply reply = refusal(415, "Content-Encoding must be gzip or zstd");
+    reply.add_field("Accept-Encoding", "gzip, zstd");
+    return answer(std::move(reply));
+  }
+  auto stage = store_.stage(path, framing.length);
+  if (!stage) return answer(refusal_of(stage.error()));
+  return std::make_unique<PutBody>(std::move(*stage), std::move(decoder), std::move(publish));
+}
+
+Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) {
+  const std::string name = reserved_name(target.path);
+  if (name == "__status" || name.starts_with("__glob")) {
+    return answer(refusal(403, name + " is a reserved name"));
+  }
+  if (name != "__stage" && name != "__publish" && name != "__drop") {
+    const bool known = name == "_aggregate" || name == "__aggregate_txt" ||
+                       name == "__aggregate_h5" || name == "__aggregate_h5r" ||
+                       name.starts_with("__pyramid_");
+    return answer(refusal(known ? 501 : 404, name + " is not implemented"));
+  }
+  const std::vector<std::string>& parts = target.path.components();
+  const std::string id = parts.size() > 1 ? parts[1] : std::string();
+  if (!is_uuid(id)) return answer(refusal(400, "a stage is named by a lower-case UUID"));
+  if (name == "__drop") {
+    const auto dropped = shelf_.drop(id);
+    return answer(dropped ? Reply() : refusal_of(dropped.error()));
+  }
+  const ClusterPath path = tail(target.path, 2);
+  if (path.is_root()) return answer(refusal(400, "no path given"));
+  if (path.is_private() || !reserved_name(path).empty()) return answer(refuse_private());
+  if (name == "__publish") {
+    const auto published = shelf_.publish(id, path);
+    return answer(published ? Reply() : refusal_of(published.error()));
+  }
+  return put_body(request, path, [this, id](StagedFile& stage) { return shelf_.keep(id, stage); });
+}
+
+}  // namespace skein

@@ -1,0 +1,40 @@
+// What the server answers: takes a request's head, gives the sink for its body, and that the reply
+// (docs/wire.md, sections 2 to 6 and "Stages"). Knows nothing of connections. Thread-safe.
+#pragma once
+
+#include <memory>
+
+#include "core/http_head.h"
+#include "dataserver/body_sink.h"
+#include "dataserver/file_store.h"
+#include "dataserver/node_status.h"
+#include "dataserver/put_file.h"
+#include "dataserver/stage_shelf.h"
+#include "dataserver/target.h"
+
+namespace skein {
+
+class Site {
+ public:
+  // All are borrowed.
+  Site(FileStore& store, StageShelf& shelf, NodeStatus& status);
+
+  // Never null.
+  std::unique_ptr<BodySink> begin(const RequestHead& request);
+
+ private:
+  using Sink = std::unique_ptr<BodySink>;
+
+  Reply get(const RequestHead& request, const Target& target);
+  Reply get_directory(const RequestHead& request, const Target& target);
+  Reply get_glob(const Target& target);
+  Sink put(const RequestHead& request, const Target& target);
+  Sink put_body(const RequestHead& request, const ClusterPath& path, PutBody::Publish publish);
+  Sink put_reserved(const RequestHead& request, const Target& target);
+
+  FileStore& store_;
+  StageShelf& shelf_;
+  NodeStatus& status_;
+};
+
+}  // namespace skein

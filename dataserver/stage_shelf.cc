@@ -1,0 +1,80 @@
+#include "dataserver/stage_shelf.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <cerrno>
+#include <ctime>
+
+#include "core/uuid.h"
+#include "dataserver/directory_scan.h"
+
+namespace skein {
+namespace {
+
+template <typename Gone>
+void drop_stages(int directory, Gone gone) {
+  const auto names = names_in(directory);
+  if (!names) return;
+  for (const ScannedName& entry : *names) {
+    struct stat st {};
+    if (!is_uuid(entry.name)) continue;
+    if (::fstatat(directory, entry.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (gone(st)) ::unlinkat(directory, entry.name.c_str(), 0);
+  }
+}
+
+}  // namespace
+
+StageShelf::StageShelf(FileStore& store) : store_(store) {
+  // A second name means that the server died between giving it and taking the first away.
+  drop_stages(store_.stage_directory(), [](const struct stat& st) { return st.st_nlink > 1; });
+  drop_expired();
+}
+
+void StageShelf::drop_expired() {
+  const time_t oldest = ::time(nullptr) - std::chrono::seconds(kLifetime).count();
+  drop_stages(store_.stage_directory(), [&](const struct stat& st) { return st.st_mtime < oldest; });
+}
+
+Result<void> StageShelf::keep(const std::string& id, StagedFile& stage) {
+  assert(is_uuid(id));
+  const int directory = store_.stage_directory();
+  // Through a name of its own, because only a rename replaces an earlier stage in one step.
+  const std::string passing = "unnamed-" + make_uuid();
+  auto linked = stage.link_as(directory, passing);
+  if (!linked && linked.error().code == std::errc::cross_device_link) {
+    // The path lies on another filesystem, mounted below the root: the shelf gets a copy.
+    auto copy = store_.copy_to_shelf(stage.fd());
+    if (!copy) return copy.error();
+    linked = copy->link_as(directory, passing);
+  }
+  if (!linked) return linked;
+  if (::renameat(directory, passing.c_str(), directory, id.c_str()) != 0) {
+    const int failure = errno;
+    ::unlinkat(directory, passing.c_str(), 0);
+    return errno_error(failure, "keep stage " + id);
+  }
+  return {};
+}
+
+Result<void> StageShelf::publish(const std::string& id, const ClusterPath& path) {
+  assert(is_uuid(id));
+  const int directory = store_.stage_directory();
+  Fd fd(::openat(directory, id.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return errno_error(errno, "stage " + id);
+  StagedFile stage(std::move(fd), directory, id);
+  auto published = store_.publish(stage, path);
+  if (!published) stage.keep_name();
+  return published;
+}
+
+Result<void> StageShelf::drop(const std::string& id) {
+  assert(is_uuid(id));
+  if (::unlinkat(store_.stage_directory(), id.c_str(), 0) == 0) return {};
+  return errno_error(errno, "stage " + id);
+}
+
+}  // namespace skein

@@ -171,6 +171,8 @@ class LaneStage : public LaneClient::Stage {
     return {};
   }
 
+  void aim_at(const ClusterPath& path) override { path_ = path; }
+
   Result<void> seal() override {
     const std::string what = "seal " + path_.text() + " on " + node_.label();
     if (!lane_) return Error{std::errc::host_unreachable, what + ": node is gone"};
@@ -202,7 +204,7 @@ class LaneStage : public LaneClient::Stage {
   }
 
   const Node node_;
-  const ClusterPath path_;
+  ClusterPath path_;
   const std::chrono::milliseconds timeout_;
   Fd lane_;  // invalid after a failure
   const std::uint64_t number_;

@@ -56,6 +56,8 @@ class LaneClient::Stage {
   // Would a seal now succeed? Errors: file_exists, no_space_on_device, host_unreachable (the node
   // is gone, and the stage with it), timed_out, others as the node says.
   virtual Result<void> check() = 0;
+  // The name that check() and seal() speak of from now on: the file was renamed before its seal.
+  virtual void aim_at(const ClusterPath& path) = 0;
   // Closes the fd and publishes. The bytes are the file's size as it is. Who wants to keep them
   // for the case of an error opens the file once more, read-only, before. May be called once.
   // Errors: file_exists, no_space_on_device, host_unreachable (the node was gone before it could

@@ -100,7 +100,8 @@ class LaneNode {
  private:
   void accept_all() {
     for (;;) {
-      const int socket = ::accept4(listening_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+      const int socket = ::accept4(listening_.get(), nullptr, nullptr, flags);
       if (socket < 0) return;
       ++connections_;
       const std::lock_guard lock(mutex_);

@@ -1,8 +1,8 @@
 #include "client/reply.h"
 
-#include <array>
 #include <charconv>
-#include <chrono>
+
+#include "core/http_date.h"
 
 namespace skein {
 namespace {
@@ -45,15 +45,6 @@ bool take(std::string_view& text, std::string_view expected) {
   return true;
 }
 
-std::optional<unsigned> month_number(std::string_view name) {
-  constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  for (unsigned i = 0; i < kMonths.size(); ++i) {
-    if (kMonths[i] == name) return i + 1;
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 Error status_error(const ResponseHead& head, const std::string& what) {
@@ -61,25 +52,6 @@ Error status_error(const ResponseHead& head, const std::string& what) {
   const std::errc code = code_of(head.status());
   if (code == std::errc::bad_message) return {code, what + ": unexpected reply " + status};
   return {code, what + ": " + std::make_error_code(code).message() + " (" + status + ")"};
-}
-
-std::optional<std::int64_t> parse_http_date(std::string_view text) {
-  // The preferred form of RFC 9110 5.6.7, which is the only one servers may send.
-  if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT") return {};
-  const auto digits = [&](std::size_t at, std::size_t count) {
-    std::string_view part = text.substr(at, count);
-    const auto value = take_number<unsigned>(part);
-    return part.empty() ? value : std::nullopt;
-  };
-  const auto day = digits(5, 2), year = digits(12, 4);
-  const auto hour = digits(17, 2), minute = digits(20, 2), second = digits(23, 2);
-  const auto month = month_number(text.substr(8, 3));
-  if (!day || !month || !year || !hour || !minute || !second) return {};
-  const std::chrono::year_month_day date{std::chrono::year(static_cast<int>(*year)),
-                                         std::chrono::month(*month), std::chrono::day(*day)};
-  if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return {};
-  const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
-  return ((days * 24 + *hour) * 60 + *minute) * 60 + *second;
 }
 
 std::optional<ContentRange> parse_content_range(std::string_view text) {

@@ -17,10 +17,6 @@ namespace skein {
 // Precondition: not a 2xx status. `what` names verb, object and node.
 Error status_error(const ResponseHead& head, const std::string& what);
 
-// "Sun, 06 Nov 1994 08:49:37 GMT" in seconds since 1970; nullopt for anything else. Independent
-// of the process's locale.
-std::optional<std::int64_t> parse_http_date(std::string_view text);
-
 // The first byte and whole size of "bytes 0-99/1000"; size is nullopt for "*".
 struct ContentRange {
   std::uint64_t first = 0;

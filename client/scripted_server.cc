@@ -105,8 +105,9 @@ bool send_text(HttpStream& stream, const std::string& text) {
 }
 
 bool reply(HttpStream& stream, int status, const std::string& headers, const std::string& body) {
+  const std::string length = std::to_string(body.size());
   return send_text(stream, "HTTP/1.1 " + std::to_string(status) + " Scripted\r\n" + headers +
-                               "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+                               "Content-Length: " + length + "\r\n\r\n" + body);
 }
 
 bool reset(HttpStream& stream) {
@@ -127,6 +128,11 @@ MemoryNode::MemoryNode(Manners manners) : manners_(std::move(manners)) {
 void MemoryNode::add(const std::string& path, const std::string& bytes) {
   const std::lock_guard lock(mutex_);
   files_[path] = bytes;
+}
+
+void MemoryNode::remove(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  files_.erase(path);
 }
 
 std::string MemoryNode::file(const std::string& path) {

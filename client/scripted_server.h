@@ -79,6 +79,7 @@ class MemoryNode {
   const Node& node() const { return node_; }
   ScriptedServer& server() { return *server_; }
   void add(const std::string& path, const std::string& bytes);
+  void remove(const std::string& path);  // as by hand, behind the node's back
   std::string file(const std::string& path);  // "" if absent
   bool has(const std::string& path);
 

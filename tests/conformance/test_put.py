@@ -108,7 +108,7 @@ def test_a_chunked_body_is_stored_without_its_framing(target, folder):
         assert connection.get(f"{folder}/c").body == b"wikipedia"
 
 
-@pytest.mark.parametrize("chunks", [b"zz\r\n", b"4\r\nwikiXX", b"-1\r\n",
+@pytest.mark.parametrize("chunks", [b"zz\r\n", b"4\r\nwikiXX\r\n", b"-1\r\n",
                                     b"FFFFFFFFFFFFFFFFFF\r\n"])
 def test_malformed_chunks_are_400_and_store_nothing(target, folder, chunks):
     with target.connect() as connection:

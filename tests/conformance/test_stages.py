@@ -127,7 +127,7 @@ def test_a_dropped_stage_is_gone(target, folder, stage):
         assert connection.get(f"{folder}/a").status == 404
 
 
-@pytest.mark.parametrize("bad", ["x", "0", "AAAAAAAA-AAAA-4AAA-8AAA-AAAAAAAAAAAA", "..", "%2e%2e",
+@pytest.mark.parametrize("bad", ["x", "0", "AAAAAAAA-AAAA-4AAA-8AAA-AAAAAAAAAAAA",
                                  "11111111-1111-4111-8111-11111111111", "node-id",
                                  "11111111-1111-4111-8111-1111111111111"])
 def test_what_is_no_lower_case_uuid_is_400(target, folder, bad):

@@ -4,16 +4,25 @@ Every reply header line must hold ": " exactly once with a value behind it, a re
 Content-Length unless its status forbids a body, and nothing is chunked (docs/wire.md, "HTTP
 rules"). A breach is an AssertionError that shows the line. $SKEIN_TEST_SLOW stretches deadlines.
 """
+import fcntl
 import os
 import re
 import select
 import socket
 import struct
-import time
+import termios
 
 SLOW = float(os.environ.get("SKEIN_TEST_SLOW", "1"))
 MAX_HEADERS = 100
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5]\d\d) [!-~][ -~]*")
+
+
+def readable(connection, seconds):
+    """True if bytes or the end can be read from a socket within that time. Not select(2): it
+    knows no descriptor above 1023."""
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return bool(waiting.poll(max(0, seconds) * 1000))
 
 
 class Closed(Exception):
@@ -102,9 +111,8 @@ class Wire:
         self.socket.sendall(data)
 
     def _receive(self):
-        deadline = time.monotonic() + self.timeout
-        ready, _, _ = select.select([self.socket], [], [], max(0, deadline - time.monotonic()))
-        assert ready, f"no answer within {self.timeout:g} s; received so far {self.buffer[:200]!r}"
+        assert readable(self.socket, self.timeout), \
+            f"no answer within {self.timeout:g} s; received so far {self.buffer[:200]!r}"
         try:
             piece = self.socket.recv(1 << 20)
         except ConnectionError as why:
@@ -173,10 +181,8 @@ class Wire:
 
     def stays_quiet(self, seconds):
         """True if neither a byte nor the end arrives for that long."""
-        return not self.buffer and not select.select([self.socket], [], [], seconds)[0]
+        return not self.buffer and not readable(self.socket, seconds)
 
     def unsent_bytes(self):
         """What the server's kernel has not acknowledged yet (SIOCOUTQ, tcp(7))."""
-        import fcntl
-        import termios
         return struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0" * 4))[0]

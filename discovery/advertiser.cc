@@ -46,9 +46,10 @@ AvahiIfIndex interface_of(const std::string& host, bool loopback_only) {
   if (getifaddrs(&list) != 0) return AVAHI_IF_UNSPEC;
   AvahiIfIndex found = AVAHI_IF_UNSPEC;
   for (const ifaddrs* at = list; at != nullptr && found == AVAHI_IF_UNSPEC; at = at->ifa_next) {
-    const bool matches = loopback_only ? (at->ifa_flags & IFF_LOOPBACK) != 0
-                                       : at->ifa_addr != nullptr && numeric_host(at->ifa_addr) == host;
-    if (matches) found = static_cast<AvahiIfIndex>(if_nametoindex(at->ifa_name));
+    const bool is_loopback = (at->ifa_flags & IFF_LOOPBACK) != 0;
+    const bool has_address = at->ifa_addr != nullptr && numeric_host(at->ifa_addr) == host;
+    if (!(loopback_only ? is_loopback : has_address)) continue;
+    found = static_cast<AvahiIfIndex>(if_nametoindex(at->ifa_name));
   }
   freeifaddrs(list);
   return found;

@@ -1,9 +1,11 @@
 // Makes one data server known: by mDNS through the Avahi daemon, or by a file in this host's
 // registry, or both. Listen before advertising (docs/wire.md, "Names, discovery, URIs").
 //
-// mDNS: PTR, SRV, TXT and A go out together and never change under one name. TXT: v=1, id=<node id>,
-// host=<host id>, cluster=<name>. Survives a restart of avahi-daemon and its absence at start.
-// The destructor withdraws: goodbye sent, registry file removed. Thread-safe.
+// mDNS: PTR, SRV, TXT and A never change under one name. TXT: v=1, id=<node id>, host=<host id>,
+// cluster=<name>. Survives a restart of avahi-daemon and its absence at start. A name that is taken
+// by another host gets a number at its end.
+// The destructor withdraws: goodbye sent, registry file removed. Stop accepting connections before
+// or right after: a node that still answers counts as alive. Thread-safe.
 #pragma once
 
 #include <memory>

@@ -17,7 +17,7 @@ inline constexpr const char* kMdnsType = "_pyme-http._tcp";
 inline constexpr std::size_t kMaxTxtBytes = 255;
 
 std::vector<std::string> txt_of(const Node& node);  // v=1, id=, host=, cluster=
-// Puts what a TXT string tells into `node`; an unknown key, or an id that is no UUID, is passed over.
+// Puts what a TXT string tells into `node`. Unknown keys and an id that is no UUID are passed over.
 void apply_txt(const std::string& text, Node& node);
 
 // The same service is heard of once per interface and IP version. One node each and address; the

@@ -3,13 +3,22 @@
 // A silent node keeps its last share, and the directory is marked incomplete.
 //
 // Positive facts about sealed files do not age; a name not in a trusted listing does not exist.
-// Thread-safe.
+// Trust is this process's own and ends when the membership changes. It counts from the moment the
+// nodes were asked; with a silent node among them from the end, or it would be over before it began.
+//
+// A node's last share is kept while the node is silent, set aside or not proven yet. It is dropped
+// when the node says it has no such directory, and when no source of the membership names the node
+// any more: it was stopped in good order. (If this process never saw it alive, only after 10 s:
+// discovery may not be through.)
+//
+// Thread-safe. A call that asks the nodes ends within about the client's timeout, plus 2 s if
+// another process is stopped in the middle of a change of the tree.
 #pragma once
 
 #include <chrono>
-#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cache/tree.h"
@@ -28,32 +37,48 @@ class Directories {
     std::chrono::milliseconds listing_trust{2500};
     Clock now = real_clock();
   };
+  // The references outlive it.
   Directories(Tree& tree, NodeClient& client, Membership& membership, Options options);
   ~Directories();
 
   // The entry of `name` in `directory`. Known sealed files are answered from the tree without
-  // asking. Errors: no_such_file_or_directory; host_unreachable (unknown, and no node answered).
+  // asking. What is known is also the answer when no node answers. Errors:
+  // no_such_file_or_directory; host_unreachable (unknown, and no node answered); as refresh().
   Result<TreeEntry> lookup(Inode directory, std::string_view name);
 
   // Makes the stored names of the directory no older than the trust time, asking if need be.
   // Returns the nodes whose share is stale or missing (empty = complete). Errors:
   // no_such_file_or_directory, not_a_directory; host_unreachable if nothing is known and nobody
-  // answered.
+  // answered; timed_out; as Tree's changes.
   Result<std::vector<Node>> refresh(Inode directory);
 
   // Cluster path of an inode, from the tree. Errors: no_such_file_or_directory (stale).
   Result<ClusterPath> path_of(Inode inode);
 
-  // Own writes are visible at once.
+  // Own writes are visible at once, and stay so although a listing under way lacks them.
   Result<TreeEntry> note_created(Inode directory, std::string_view name, const Entry& entry);
-  // The next lookup or refresh asks the nodes.
+  // The next lookup or refresh asks the nodes for the whole listing, and believes it about sealed
+  // files too: for a file that was seen and cannot be opened.
   void distrust(Inode directory);
+  // Listings are asked for again; sealed files stay known.
   void distrust_all();
 
   Tree& tree() { return tree_; }
 
  private:
+  struct Directory;
   struct State;
+  struct Trust;
+
+  void notice_membership();
+  std::shared_ptr<Directory> known_directory(Inode inode);
+  Trust trust_in(Inode inode, const Directory& directory);
+  bool may_grow(Inode inode, Directory& directory);
+  Result<ClusterPath> directory_path(Inode inode);  // not_a_directory if it is a file
+  bool has_left(const std::string& node_key);
+  Result<std::vector<Node>> refresh(Inode inode, Directory& directory);
+  Result<std::vector<Node>> ask(Inode inode, Directory& directory);
+
   Tree& tree_;
   NodeClient& client_;
   Membership& membership_;

@@ -19,6 +19,9 @@ constexpr int kBlocksPerTurn = 64;
 constexpr int kRequestsPerTurn = 1000;
 // Replies of a burst are sent at the latest when they fill this much.
 constexpr std::size_t kSendBytes = 256 * 1024;
+// A refused body is read away, so that the connection can be used further; one that claims to be
+// longer than this is not worth it.
+constexpr std::uint64_t kMostReadAway = std::uint64_t{1} << 40;
 
 TimePoint in(std::chrono::milliseconds wait) { return std::chrono::steady_clock::now() + wait; }
 bool passed(const std::optional<TimePoint>& when) {
@@ -162,6 +165,10 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
     sink_->take(stream_.buffered().substr(0, framing.length));
     stream_.consume(framing.length);
     finish_request(bench);
+    return std::nullopt;
+  }
+  if (framing.length > kMostReadAway && sink_->refuses()) {
+    say_farewell(sink_->finish(), bench);
     return std::nullopt;
   }
   if (request->minor_version() == 1 && request->has_token("Expect", "100-continue") &&

@@ -69,7 +69,11 @@ std::unique_ptr<BodySink> Site::begin(const RequestHead& request) {
 Reply Site::get(const RequestHead& request, const Target& target) {
   if (target.path.components().size() == 1) {
     const std::string name = target.path.name();
-    if (name == "__status" && !target.directory) return json_reply(status_.json());
+    if (name == "__status" && !target.directory) {
+      Reply reply = json_reply(status_.json());
+      reply.add_field("Cache-Control", "no-store");
+      return reply;
+    }
     if (name.starts_with("__glob")) return get_glob(target);
   }
   if (target.directory || target.path.is_root()) return get_directory(request, target);

@@ -26,7 +26,39 @@ void drop_stages(int directory, Gone gone) {
   }
 }
 
+// A rename or a link; more than this is a disk that hangs.
+constexpr std::chrono::seconds kLongestTurn{10};
+
 }  // namespace
+
+// The right to change one stage. Without it a publish could take away a newer stage that had just
+// replaced the one it made visible, or two of them show one stage under two names.
+class StageShelf::Turn {
+ public:
+  Turn(StageShelf& shelf, const std::string& id) : shelf_(shelf), id_(id) {
+    std::unique_lock lock(shelf.mutex_);
+    held_ = shelf.freed_.wait_for(lock, kLongestTurn, [&] { return !shelf.busy_.contains(id); });
+    if (held_) shelf.busy_.insert(id);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    if (!held_) return;
+    const std::lock_guard lock(shelf_.mutex_);
+    shelf_.busy_.erase(id_);
+    shelf_.freed_.notify_all();
+  }
+
+  Result<void> held() const {
+    if (held_) return {};
+    return Error{std::errc::timed_out, "stage " + id_ + " is busy"};
+  }
+
+ private:
+  StageShelf& shelf_;
+  const std::string id_;
+  bool held_ = false;
+};
 
 StageShelf::StageShelf(FileStore& store) : store_(store) {
   // A second name means that the server died between giving it and taking the first away.
@@ -52,6 +84,11 @@ Result<void> StageShelf::keep(const std::string& id, StagedFile& stage) {
     linked = copy->link_as(directory, passing);
   }
   if (!linked) return linked;
+  const Turn turn(*this, id);
+  if (auto held = turn.held(); !held) {
+    ::unlinkat(directory, passing.c_str(), 0);
+    return held;
+  }
   if (::renameat(directory, passing.c_str(), directory, id.c_str()) != 0) {
     const int failure = errno;
     ::unlinkat(directory, passing.c_str(), 0);
@@ -62,6 +99,8 @@ Result<void> StageShelf::keep(const std::string& id, StagedFile& stage) {
 
 Result<void> StageShelf::publish(const std::string& id, const ClusterPath& path) {
   assert(is_uuid(id));
+  const Turn turn(*this, id);
+  if (auto held = turn.held(); !held) return held;
   const int directory = store_.stage_directory();
   Fd fd(::openat(directory, id.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return errno_error(errno, "stage " + id);
@@ -73,6 +112,8 @@ Result<void> StageShelf::publish(const std::string& id, const ClusterPath& path)
 
 Result<void> StageShelf::drop(const std::string& id) {
   assert(is_uuid(id));
+  const Turn turn(*this, id);
+  if (auto held = turn.held(); !held) return held;
   if (::unlinkat(store_.stage_directory(), id.c_str(), 0) == 0) return {};
   return errno_error(errno, "stage " + id);
 }

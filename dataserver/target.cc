@@ -1,5 +1,7 @@
 #include "dataserver/target.h"
 
+#include <algorithm>
+
 #include "core/percent.h"
 
 namespace skein {
@@ -18,8 +20,14 @@ Result<Target> parse_target(std::string_view text) {
     target.query = text.substr(cut + 1);
     target.query = target.query.substr(0, target.query.find('#'));
   }
-  const auto decoded = percent_decode(text.substr(0, cut));
+  const std::string_view written = text.substr(0, cut);
+  const auto decoded = percent_decode(written);
   if (!decoded) return decoded.error();
+  // A slash that came escaped is part of a name to its sender, and no name can hold one.
+  if (std::count(decoded->begin(), decoded->end(), '/') !=
+      std::count(written.begin(), written.end(), '/')) {
+    return Error{std::errc::invalid_argument, "escaped slash in the request target"};
+  }
   auto path = ClusterPath::parse(*decoded, &target.climbed);
   if (!path) return path.error();
   target.path = std::move(*path);

@@ -21,7 +21,7 @@ struct Target {
 };
 
 // Takes origin form ("/a/b") and absolute form ("http://host/a/b"). Errors: invalid_argument
-// (neither, NUL, malformed escape), filename_too_long.
+// (neither, NUL, malformed escape, escaped slash), filename_too_long.
 Result<Target> parse_target(std::string_view text);
 
 }  // namespace skein

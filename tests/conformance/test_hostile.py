@@ -263,7 +263,10 @@ def test_at_the_limit_the_longest_idle_connection_goes_first(own):
     for n in range(8):
         held.append(server.connect())
         assert held[-1].put(f"/f{n}", b"x").status == 200
+        # A connection counts as idle a few milliseconds after its last reply.
+        assert held[-1].stays_quiet(0.05)
     assert held[0].put("/again", b"x").status == 200
+    assert held[0].stays_quiet(0.05)
     with server.connect() as newcomer:
         assert newcomer.get("/f1").body == b"x"
         closes_within(held[1], 5)

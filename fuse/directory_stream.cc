@@ -1,0 +1,62 @@
+#include "fuse/directory_stream.h"
+
+namespace skein {
+
+DirectoryStream::DirectoryStream(MountedTree& tree, Inode directory,
+                                 std::vector<std::pair<std::string, Unsealed::Session>> unsealed)
+    : tree_(tree), directory_(directory) {
+  if (const auto path = tree_.path_of(directory)) may_grow_ = may_grow(*path);
+  for (auto& [name, session] : unsealed) {
+    unsealed_names_.insert(name);
+    unsealed_.push_back({std::move(name), tree_.show(*session)});
+  }
+  rewind();
+}
+
+void DirectoryStream::rewind() {
+  pages_.assign(1, Page{});
+  loaded_ = false;
+}
+
+Result<void> DirectoryStream::load_page(std::size_t page) {
+  auto names = tree_.names(directory_, pages_[page].after, kPageNames);
+  if (!names) return names.error();
+  const std::string last_name = names->empty() ? std::string() : names->back().name;
+  items_.clear();
+  for (NamedTreeEntry& found : *names) {
+    if (unsealed_names_.contains(found.name)) continue;
+    if (directory_ == kRootInode && found.name == kPrivateFolder) continue;
+    Shown shown = tree_.show(found.entry, nullptr);
+    if (may_grow_ && shown.kind == Shown::Kind::kSealed) shown.kind = Shown::Kind::kGrowing;
+    items_.push_back({std::move(found.name), shown});
+  }
+  last_page_ = names->size() < kPageNames;
+  current_ = page;
+  loaded_ = true;
+  if (!last_page_ && page + 1 == pages_.size()) {
+    pages_.push_back({last_name, pages_[page].first + items_.size()});
+  }
+  return {};
+}
+
+Result<bool> DirectoryStream::load(std::uint64_t position) {
+  std::size_t page = pages_.size() - 1;
+  while (pages_[page].first > position) --page;
+  for (;; ++page) {
+    if (!loaded_ || current_ != page) {
+      if (auto read = load_page(page); !read) return read.error();
+    }
+    if (position < pages_[page].first + items_.size()) return true;
+    if (last_page_) return false;
+  }
+}
+
+Result<const DirectoryStream::Item*> DirectoryStream::at(std::uint64_t position) {
+  auto found = load(position);
+  if (!found) return found.error();
+  if (*found) return &items_[position - pages_[current_].first];
+  const std::uint64_t beyond = position - (pages_[current_].first + items_.size());
+  return beyond < unsealed_.size() ? &unsealed_[beyond] : nullptr;
+}
+
+}  // namespace skein

@@ -1,0 +1,159 @@
+#include "fuse/kernel_session.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+
+#include "fuse/kernel_library.h"
+
+namespace skein {
+namespace {
+
+constexpr std::int32_t kNotifyIncrementEpoch = 8;  // FUSE_NOTIFY_INC_EPOCH, Linux 6.16
+constexpr int kKernelReadAheadKib = 4096;
+// Wakes serve(): it waits for a semaphore, which only a signal interrupts.
+constexpr int kWakeSignal = SIGUSR1;
+
+Passthrough& passthrough_of(void* userdata) {
+  return static_cast<KernelRequests*>(userdata)->passthrough;
+}
+
+ssize_t write_reply(int fd, iovec* parts, int count, void* userdata) {
+  passthrough_of(userdata).edit_reply(parts, count);
+  return ::writev(fd, parts, count);
+}
+
+ssize_t read_request(int fd, void* into, std::size_t size, void* userdata) {
+  const ssize_t n = ::read(fd, into, size);
+  if (n > 0) passthrough_of(userdata).saw_request(into, static_cast<std::size_t>(n));
+  return n;
+}
+
+ssize_t splice_either_way(int from, off_t* from_offset, int to, off_t* to_offset, std::size_t size,
+                          unsigned flags, void*) {
+  return ::splice(from, from_offset, to, to_offset, size, flags);
+}
+
+// As mount(2) and mountinfo escape nothing here, a comma would end the option.
+std::string without_commas(std::string text) {
+  for (char& c : text) {
+    if (c == ',' || c == '\\') c = '_';
+  }
+  return text;
+}
+
+std::vector<std::string> library_arguments(const MountOptions& options) {
+  std::vector<std::string> words{"skein-mount"};
+  std::string list = "fsname=skein:" + without_commas(options.cluster) + ",subtype=skein";
+  if (options.allow_other) list += ",allow_other";
+  for (const std::string& option : options.kernel_options) list += "," + option;
+  words.insert(words.end(), {"-o", list});
+  return words;
+}
+
+class LibrarySession : public KernelSession {
+ public:
+  LibrarySession(fuse_session* session, KernelRequests& requests, std::string mount_point)
+      : session_(session), requests_(requests), mount_point_(std::move(mount_point)) {}
+
+  ~LibrarySession() override {
+    if (mounted_) fuse_session_unmount(session_);
+    fuse_session_destroy(session_);
+  }
+
+  Result<void> mount() {
+    if (fuse_session_mount(session_, mount_point_.c_str()) != 0) {
+      return Error{std::errc::io_error, "cannot mount on " + mount_point_};
+    }
+    mounted_ = true;
+    const fuse_custom_io io{write_reply, read_request, splice_either_way, splice_either_way};
+    const int device = fuse_session_fd(session_);
+    if (const int set = fuse_session_custom_io(session_, &io, device); set != 0) {
+      return errno_error(-set, "set up the connection to the kernel");
+    }
+    requests_.backing.use(device);
+    return {};
+  }
+
+  Result<bool> serve() override {
+    server_ = pthread_self();
+    serving_ = true;
+    struct sigaction wake {};
+    wake.sa_handler = [](int) {};
+    ::sigaction(kWakeSignal, &wake, nullptr);
+    fuse_loop_config* config = fuse_loop_cfg_create();
+    fuse_loop_cfg_set_max_threads(config, kMaxThreads);
+    fuse_loop_cfg_set_idle_threads(config, kIdleThreads);
+    const int ended = fuse_session_loop_mt(session_, config);
+    fuse_loop_cfg_destroy(config);
+    serving_ = false;
+    if (ended < 0) return errno_error(-ended, "serve " + mount_point_);
+    return !asked_to_end_;
+  }
+
+  void end() override {
+    asked_to_end_ = true;
+    fuse_session_exit(session_);
+    if (serving_) pthread_kill(server_, kWakeSignal);
+  }
+
+  void doubt_entries() override {
+    if (!requests_.entries_revocable) return;
+    struct {
+      std::uint32_t len;
+      std::int32_t error;  // a notification's code stands here, and unique is 0
+      std::uint64_t unique;
+    } notification{16, kNotifyIncrementEpoch, 0};
+    static_assert(sizeof notification == 16);
+    const ssize_t n = ::write(fuse_session_fd(session_), &notification, sizeof notification);
+    if (n < 0 && errno == EINVAL) requests_.entries_revocable = false;
+  }
+
+  // The kernel's own read-ahead of a mount is 128 KiB unless raised here; root only.
+  void tune() override {
+    struct stat st {};
+    if (::stat(mount_point_.c_str(), &st) != 0) return;
+    std::ofstream setting("/sys/class/bdi/" + std::to_string(major(st.st_dev)) + ":" +
+                          std::to_string(minor(st.st_dev)) + "/read_ahead_kb");
+    setting << kKernelReadAheadKib;
+  }
+
+ private:
+  fuse_session* const session_;
+  KernelRequests& requests_;
+  const std::string mount_point_;
+  bool mounted_ = false;
+  pthread_t server_{};
+  std::atomic<bool> serving_{false};
+  std::atomic<bool> asked_to_end_{false};
+};
+
+}  // namespace
+
+Result<std::unique_ptr<KernelSession>> KernelSession::mount(const MountOptions& options,
+                                                            KernelRequests& requests) {
+  std::vector<std::string> words = library_arguments(options);
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  fuse_args arguments{static_cast<int>(pointers.size()), pointers.data(), 0};
+  fuse_session* session =
+      fuse_session_new(&arguments, &kernel_operations(), sizeof kernel_operations(), &requests);
+  fuse_opt_free_args(&arguments);
+  if (session == nullptr) {
+    return Error{std::errc::invalid_argument, "libfuse refused the mount options"};
+  }
+  auto mounted =
+      std::make_unique<LibrarySession>(session, requests, options.mount_point.string());
+  if (auto done = mounted->mount(); !done) return done.error();
+  return std::unique_ptr<KernelSession>(std::move(mounted));
+}
+
+}  // namespace skein

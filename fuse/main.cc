@@ -1,0 +1,242 @@
+// skein-mount: the cluster as a folder. Wires the parts together, top to bottom.
+#include <malloc.h>
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <csignal>
+#include <cstdio>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "core/log.h"
+#include "fuse/daemon.h"
+#include "fuse/kernel_session.h"
+#include "fuse/mount_point.h"
+#include "fuse/options.h"
+
+namespace skein {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Blocks of read-ahead are reused instead of being given back to the kernel and faulted in again.
+constexpr int kKeepBlocksBytes = 64 << 20;
+
+// The signals that end the mount, for sigtimedwait(2) in one thread; blocked in all.
+sigset_t ending_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  return set;
+}
+
+// Waits for a first node. mDNS reports what it knows in its own time, and nodes may still start.
+class NodeWait {
+ public:
+  void changed() {
+    const std::lock_guard lock(mutex_);
+    changed_ = true;
+    wake_.notify_all();
+  }
+  NodeSnapshot wait(Membership& membership, Deadline deadline) {
+    NodeSnapshot nodes = membership.wait_settled(deadline);
+    std::unique_lock lock(mutex_);
+    while (nodes->empty() && !deadline.passed()) {
+      wake_.wait_until(lock, deadline.when(), [&] { return changed_; });
+      changed_ = false;
+      nodes = membership.nodes();
+    }
+    return nodes;
+  }
+
+ private:
+  std::mutex mutex_;  // guards changed_
+  std::condition_variable wake_;
+  bool changed_ = false;
+};
+
+std::string no_node_line(const MountOptions& options) {
+  std::string looked;
+  for (const NodeAddress& node : options.nodes) looked += (looked.empty() ? "" : ", ") + node.text();
+  if (options.mdns || options.registry) {
+    looked += (looked.empty() ? "" : ", and ") + std::string("cluster '") + options.cluster + "' by " +
+              (options.mdns ? "mDNS" : "") + (options.mdns && options.registry ? " and " : "") +
+              (options.registry ? "this host's registry" : "");
+  }
+  return "skein-mount: no node found within " + std::to_string(options.start_wait.count() / 1000.0).substr(0, 4) +
+         " s; looked for " + looked +
+         "; start a skein-dataserver, name one with --node URL, or mount anyway with "
+         "--wait-for-nodes 0";
+}
+
+// Nodes that were named one by one are a cluster of their own: its tree must not be mixed with that
+// of other nodes. Known by their ids where they answered, because a port may be another node's
+// tomorrow.
+std::string tree_name(const MountOptions& options, const NodeList& alive) {
+  if (options.mdns || options.registry || options.nodes.empty()) return options.cluster;
+  std::vector<std::string> keys;
+  for (const NodeAddress& address : options.nodes) {
+    const auto known = std::find_if(alive.begin(), alive.end(),
+                                    [&](const Node& node) { return node.address == address; });
+    keys.push_back(known == alive.end() ? address.text() : known->key());
+  }
+  std::sort(keys.begin(), keys.end());
+  std::string name = "nodes";
+  for (const std::string& key : keys) name += " " + key;
+  // File names end at 255 bytes; a hash keeps long lists apart.
+  return name.size() <= 100 ? name : "nodes " + std::to_string(std::hash<std::string>()(name));
+}
+
+// Ends the session when a signal says so; gone when it is destroyed.
+std::jthread watch_signals(KernelSession& session) {
+  return std::jthread([&session](const std::stop_token& stop) {
+    const sigset_t signals = ending_signals();
+    const timespec turn{0, 200'000'000};
+    while (!stop.stop_requested()) {
+      const int signal = ::sigtimedwait(&signals, nullptr, &turn);
+      if (signal <= 0) continue;
+      spdlog::info("ending: signal={}", signal);
+      session.end();
+    }
+  });
+}
+
+int serve(const MountOptions& options, Daemon& daemon) {
+  const auto fail = [&](const Error& error) {
+    return daemon.report_failure("skein-mount: " + error.what, kExitFailed);
+  };
+  auto membership = Membership::start(
+      {options.cluster, options.nodes, options.mdns, options.registry, 1000ms});
+  NodeWait node_wait;
+  std::atomic<Directories*> known_directories{nullptr};
+  std::atomic<KernelSession*> known_session{nullptr};
+  membership->on_change([&](const NodeSnapshot& nodes) {
+    spdlog::info("nodes changed: alive={}", nodes->size());
+    if (Directories* directories = known_directories) directories->distrust_all();
+    if (KernelSession* session = known_session) session->doubt_entries();
+    node_wait.changed();
+  });
+  const NodeSnapshot nodes =
+      node_wait.wait(*membership, Deadline::after(std::max(options.start_wait, 1ms)));
+  if (nodes->empty() && options.start_wait.count() > 0) {
+    return daemon.report_failure(no_node_line(options), kExitNoNode);
+  }
+  Tree::Options tree_options;
+  tree_options.folder = options.cache_dir;
+  tree_options.cluster = tree_name(options, *nodes);
+  tree_options.max_bytes = options.cache_bytes;
+  auto tree = Tree::open(tree_options);
+  if (!tree) return fail(tree.error());
+  auto spool = Spool::open(options.spool_dir, options.cluster, options.spool_bytes);
+  if (!spool) return fail(spool.error());
+  if (const std::size_t kept = (*spool)->kept(); kept > 0) {
+    spdlog::warn("files wait in recover/, see `skein recover`: files={} folder={}", kept,
+                 (*spool)->folder().string());
+  }
+
+  // One operation may ask for a file's nodes and then talk to two of them in turn.
+  NodeClient quick(options.deadline / 3);
+  NodeClient bulk(options.deadline / 2);
+  LaneClient lanes(options.deadline / 2);
+  LaneClient* const lanes_used = options.bypass ? &lanes : nullptr;
+  Placement placement(real_clock());
+  Uploader uploader(bulk, placement, *membership);
+  Downloader finder(quick, *membership);
+  Downloader downloader(bulk, *membership);
+  Directories directories(**tree, quick, *membership, {options.listing_trust, real_clock()});
+  InodeTable inodes;
+  SpaceCounter space(quick, *membership);
+  std::atomic<int> streams{0};
+
+  MountedTree* sealed_into = nullptr;
+  Unsealed unsealed({options.deadline, options.seal_on_kill},
+                    [&](const WriteSession& session, const Unsealed::Place& place,
+                        std::uint64_t size_bytes) {
+                      sealed_into->sealed(session, place.directory, place.name, size_bytes);
+                    });
+  MountedTree shown({directories, inodes, unsealed, quick, placement, *membership},
+                    {options.uid, options.gid, options.umask});
+  sealed_into = &shown;
+  Files files({shown, unsealed, inodes,
+               {lanes_used, bulk, finder, downloader, *membership, options.deadline, streams},
+               {lanes_used, {bulk, placement, *membership, uploader, options.deadline}, **spool}});
+
+  Passthrough passthrough(options.passthrough);
+  BackingFiles backing;
+  std::promise<void> ready;
+  KernelRequests requests{shown, files, unsealed, inodes,      space,
+                          finder, passthrough, backing, [&] { ready.set_value(); }, false};
+  auto session = KernelSession::mount(options, requests);
+  if (!session) return fail(session.error());
+  known_directories = &directories;
+  known_session = session->get();
+  const std::jthread signals = watch_signals(**session);
+  const std::jthread starter([&](const std::stop_token& stop) {
+    auto answered = ready.get_future();
+    while (answered.wait_for(100ms) != std::future_status::ready) {
+      if (stop.stop_requested()) return;
+    }
+    (*session)->tune();
+    spdlog::info("mounted: mount_point={} cluster={} nodes={} passthrough={}",
+                 options.mount_point.string(), options.cluster, nodes->size(),
+                 passthrough.agreed());
+    daemon.report_ready();
+  });
+  const auto ended = (*session)->serve();
+  known_session = nullptr;
+  known_directories = nullptr;
+  // Taken away means that nothing in it was open: what looks open lost only its last message.
+  unsealed.end(ended && *ended ? Unsealed::End::kAllClosed : Unsealed::End::kForced);
+  membership.reset();
+  if (!ended) return fail(ended.error());
+  spdlog::info("unmounted: mount_point={}", options.mount_point.string());
+  return 0;
+}
+
+int run(const std::string& program, const std::vector<std::string>& arguments) {
+  const auto complain = [](const Error& error, int status) {
+    std::fprintf(stderr, "skein-mount: %s\n", error.what.c_str());
+    return status;
+  };
+  auto config = Config::load();
+  if (!config) return complain(config.error(), kExitUsage);
+  TextToPrint print;
+  const auto options =
+      parse_mount_options(*config, arguments, is_mount_helper(program), &print);
+  if (!options) return complain(options.error(), kExitUsage);
+  if (!print.text.empty()) return std::fputs(print.text.c_str(), stdout) < 0 ? kExitFailed : 0;
+  if (auto fit = check_mount_point(options->mount_point); !fit) {
+    return complain(fit.error(), kExitFailed);
+  }
+  if (auto fuse = check_fuse_device(); !fuse) return complain(fuse.error(), kExitFailed);
+  std::error_code ignored;  // the tree's and the spool's own messages are better
+  std::filesystem::create_directories(options->cache_dir, ignored);
+  if (auto log = set_up_log("skein-mount", {options->log_level, options->log_file}); !log) {
+    return complain(log.error(), log.error().code == std::errc::invalid_argument ? kExitUsage
+                                                                                 : kExitFailed);
+  }
+  const sigset_t signals = ending_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  ::mallopt(M_MMAP_THRESHOLD, kKeepBlocksBytes);
+  ::mallopt(M_TRIM_THRESHOLD, kKeepBlocksBytes);
+  ::umask(022);
+  if (options->foreground) {
+    Daemon here = Daemon::in_foreground();
+    return serve(*options, here);
+  }
+  auto daemon = Daemon::start();
+  if (!daemon) return complain(daemon.error(), kExitFailed);
+  return serve(*options, *daemon);
+}
+
+}  // namespace
+}  // namespace skein
+
+int main(int argc, char** argv) {
+  return skein::run(argc > 0 ? argv[0] : "", std::vector<std::string>(argv + 1, argv + argc));
+}

@@ -1,0 +1,225 @@
+#include "fuse/mounted_tree.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <set>
+
+namespace skein {
+namespace {
+
+constexpr mode_t kDirectoryMode = S_IFDIR | 0777;
+constexpr mode_t kSealedMode = S_IFREG | 0444;
+constexpr mode_t kUnsealedMode = S_IFREG | 0666;
+// What cat and cp take as their buffer; larger ones gain nothing.
+constexpr blksize_t kBlockBytes = 128 * 1024;
+constexpr std::string_view kGrowingFolder = "_aggregate";
+
+Error stale() {
+  return {static_cast<std::errc>(ESTALE), "the directory is no longer there"};
+}
+
+bool absent(const Error& error) { return error.code == std::errc::no_such_file_or_directory; }
+
+Error no_such(std::string_view name) {
+  return {std::errc::no_such_file_or_directory, std::string(name) + ": no such file"};
+}
+
+}  // namespace
+
+bool may_grow(const ClusterPath& path) {
+  return !path.is_root() && path.components().front() == kGrowingFolder;
+}
+
+Shown MountedTree::show(const TreeEntry& entry, const ClusterPath* path) const {
+  Shown shown;
+  struct stat& st = shown.attributes;
+  const bool directory = entry.entry.is_directory();
+  const bool growing = entry.entry.size < 0 || (path != nullptr && may_grow(*path));
+  shown.kind = directory ? Shown::Kind::kDirectory
+               : growing ? Shown::Kind::kGrowing
+                         : Shown::Kind::kSealed;
+  st.st_ino = parts_.inodes.kernel_number(entry.inode);
+  st.st_mode = (directory ? kDirectoryMode : kSealedMode) & ~options_.umask;
+  st.st_nlink = 1;  // find(1): subdirectories are not counted
+  st.st_uid = options_.uid;
+  st.st_gid = options_.gid;
+  st.st_size = std::max<std::int64_t>(entry.entry.size, 0);
+  st.st_blocks = directory ? 0 : (st.st_size + 511) / 512;
+  st.st_blksize = kBlockBytes;
+  st.st_mtime = st.st_ctime = st.st_atime = entry.seen_s;
+  return shown;
+}
+
+Shown MountedTree::show(const WriteSession& session) const {
+  Shown shown;
+  shown.kind = Shown::Kind::kUnsealed;
+  if (const auto status = session.status()) {
+    const struct stat& from = *status;
+    shown.attributes.st_size = from.st_size;
+    shown.attributes.st_blocks = from.st_blocks;
+    shown.attributes.st_mtim = from.st_mtim;
+    shown.attributes.st_ctim = from.st_mtim;
+    shown.attributes.st_atim = from.st_mtim;
+  }
+  shown.attributes.st_ino = session.inode();
+  shown.attributes.st_mode = kUnsealedMode & ~options_.umask;
+  shown.attributes.st_nlink = 1;
+  shown.attributes.st_uid = options_.uid;
+  shown.attributes.st_gid = options_.gid;
+  shown.attributes.st_blksize = kBlockBytes;
+  return shown;
+}
+
+Result<Inode> MountedTree::find_again(Inode inode) {
+  const auto place = parts_.inodes.directory(inode);
+  if (!place) return stale();
+  auto parent = tree_directory(place->parent);
+  if (!parent) return parent.error();
+  const auto found = parts_.directories.lookup(*parent, place->name);
+  if (!found) return absent(found.error()) ? stale() : found.error();
+  if (!found->entry.is_directory()) return stale();
+  parts_.inodes.bind(inode, found->inode);
+  return found->inode;
+}
+
+Result<Inode> MountedTree::tree_directory(Inode inode) {
+  const auto tree = parts_.inodes.tree_number(inode);
+  if (!tree) return Error{std::errc::not_a_directory, "an unsealed file is no directory"};
+  if (*tree == kRootInode || parts_.directories.tree().place(*tree)) return *tree;
+  return find_again(inode);
+}
+
+Result<Shown> MountedTree::lookup(Inode parent, std::string_view name) {
+  if (name.size() > kMaxNameBytes) {
+    return Error{std::errc::filename_too_long, "name of more than 255 bytes"};
+  }
+  if (const auto session = parts_.unsealed.find({parent, std::string(name)})) {
+    return show(*session);
+  }
+  if (parent == kRootInode && name == kPrivateFolder) return no_such(name);
+  auto directory = tree_directory(parent);
+  if (!directory) return directory.error();
+  const auto found = parts_.directories.lookup(*directory, name);
+  if (!found) return found.error();
+  if (found->entry.is_directory()) return show(*found, nullptr);
+  const auto path = parts_.directories.path_of(found->inode);
+  return show(*found, path ? &*path : nullptr);
+}
+
+Result<Shown> MountedTree::stat(Inode inode) {
+  if (const auto session = parts_.unsealed.find(inode)) return show(*session);
+  auto tree = parts_.inodes.tree_number(inode);
+  if (!tree) return no_such("an unsealed file that is gone");
+  if (*tree == kRootInode) {
+    TreeEntry root;
+    root.inode = kRootInode;
+    root.entry = {Entry::kDirectory, 0};
+    return show(root, nullptr);
+  }
+  auto place = parts_.directories.tree().place(*tree);
+  if (!place) {
+    auto again = find_again(inode);
+    if (!again) return again.error();
+    tree = *again;
+    place = parts_.directories.tree().place(*tree);
+    if (!place) return stale();
+  }
+  auto found = parts_.directories.tree().lookup(place->parent, place->name);
+  if (!found || found->inode != *tree) return stale();
+  if (found->entry.is_directory()) return show(*found, nullptr);
+  const auto path = parts_.directories.path_of(*tree);
+  if (path && may_grow(*path)) {
+    // The listing tells the size as it is now.
+    const auto fresh = parts_.directories.lookup(place->parent, place->name);
+    if (fresh) found = *fresh;
+  }
+  return show(*found, path ? &*path : nullptr);
+}
+
+void MountedTree::counted(const Shown& shown, Inode parent, std::string_view name) {
+  if (shown.kind == Shown::Kind::kDirectory) {
+    parts_.inodes.counted_directory(shown.inode(), parent, name);
+  } else {
+    parts_.inodes.counted(shown.inode());
+  }
+}
+
+Result<Shown> MountedTree::make_directory(Inode parent, std::string_view name) {
+  auto path = path_of(parent, name);
+  if (!path) return path.error();
+  const auto existing = lookup(parent, name);
+  if (existing) return Error{std::errc::file_exists, "/" + path->text() + " exists"};
+  if (!absent(existing.error())) return existing.error();
+  std::set<std::string> excluded;
+  std::optional<Error> last;
+  for (;;) {
+    auto node = parts_.placement.choose(*parts_.membership.nodes(), excluded);
+    if (!node) return last ? *last : node.error();
+    auto made = parts_.client.make_directory(*node, *path);
+    if (made) break;
+    if (made.error().code == std::errc::file_exists) return made.error();
+    if (made.error().code != std::errc::no_space_on_device) {
+      parts_.membership.report_failure(node->key(), made.error());
+    }
+    last = made.error();
+    excluded.insert(node->key());
+  }
+  auto directory = tree_directory(parent);
+  if (!directory) return directory.error();
+  auto noted = parts_.directories.note_created(*directory, name, {Entry::kDirectory, 0});
+  if (!noted) return noted.error();
+  return show(*noted, nullptr);
+}
+
+void MountedTree::sealed(const WriteSession& session, Inode parent, std::string_view name,
+                         std::uint64_t size_bytes) {
+  const auto directory = tree_directory(parent);
+  if (!directory) return;  // its parent vanished: the next listing tells
+  const auto noted = parts_.directories.note_created(
+      *directory, name, {0, static_cast<std::int64_t>(size_bytes)});
+  if (noted) parts_.inodes.bind(session.inode(), noted->inode);
+}
+
+Result<ClusterPath> MountedTree::path_of(Inode parent, std::string_view name) {
+  auto directory = tree_directory(parent);
+  if (!directory) return directory.error();
+  auto path = parts_.directories.path_of(*directory);
+  if (!path) return path.error();
+  auto child = path->child(name);
+  if (child && child->is_private()) {
+    return Error{std::errc::operation_not_permitted, "/.skein is private to the nodes"};
+  }
+  return child;
+}
+
+Result<ClusterPath> MountedTree::path_of(Inode inode) {
+  if (const auto session = parts_.unsealed.find(inode)) return session->path();
+  const auto tree = parts_.inodes.tree_number(inode);
+  if (!tree) return stale();
+  auto path = parts_.directories.path_of(*tree);
+  if (!path && absent(path.error())) return stale();
+  return path;
+}
+
+Result<std::vector<Node>> MountedTree::refresh(Inode directory) {
+  auto tree = tree_directory(directory);
+  if (!tree) return tree.error();
+  return parts_.directories.refresh(*tree);
+}
+
+Result<std::vector<NamedTreeEntry>> MountedTree::names(Inode directory, std::string_view after,
+                                                       std::size_t most) {
+  auto tree = tree_directory(directory);
+  if (!tree) return tree.error();
+  return parts_.directories.tree().names(*tree, after, most);
+}
+
+void MountedTree::distrust_parent_of(Inode inode) {
+  const auto tree = parts_.inodes.tree_number(inode);
+  if (!tree) return;
+  const auto place = parts_.directories.tree().place(*tree);
+  if (place) parts_.directories.distrust(place->parent);
+}
+
+}  // namespace skein

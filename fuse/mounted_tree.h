@@ -1,0 +1,90 @@
+// The directory tree as this mount shows it: the cluster's (cache/directories.h), and over it the
+// files of this mount that are not sealed yet. All inode numbers are the kernel's.
+//
+// Thread-safe. Calls that must ask nodes end within the deadlines of the parts below.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cache/directories.h"
+#include "client/node_client.h"
+#include "client/placement.h"
+#include "core/error.h"
+#include "discovery/membership.h"
+#include "fuse/inode_table.h"
+#include "fuse/unsealed.h"
+
+namespace skein {
+
+// What stat(2) shows of an inode, and how long it may be believed.
+struct Shown {
+  enum class Kind { kDirectory, kSealed, kGrowing, kUnsealed };
+  Kind kind = Kind::kSealed;
+  struct stat attributes {};
+  Inode inode() const { return attributes.st_ino; }
+  std::uint64_t size_bytes() const { return static_cast<std::uint64_t>(attributes.st_size); }
+};
+
+// Files below this folder may grow (docs/design.md, "Append").
+bool may_grow(const ClusterPath& path);
+
+class MountedTree {
+ public:
+  struct Options {
+    uid_t uid = 0;
+    gid_t gid = 0;
+    mode_t umask = 022;
+  };
+  struct Parts {
+    Directories& directories;
+    InodeTable& inodes;
+    Unsealed& unsealed;
+    NodeClient& client;
+    Placement& placement;
+    Membership& membership;
+  };
+  MountedTree(const Parts& parts, Options options) : parts_(parts), options_(options) {}
+
+  // Errors: no_such_file_or_directory, filename_too_long, host_unreachable, stale (as ESTALE: the
+  // parent is gone).
+  Result<Shown> lookup(Inode parent, std::string_view name);
+  Result<Shown> stat(Inode inode);
+  Shown show(const WriteSession& session) const;
+  Shown show(const TreeEntry& entry, const ClusterPath* path) const;
+
+  // The kernel learns of it in an entry reply.
+  void counted(const Shown& shown, Inode parent, std::string_view name);
+
+  // Errors: file_exists, host_unreachable, as the nodes.
+  Result<Shown> make_directory(Inode parent, std::string_view name);
+  // After the seal of an own file.
+  void sealed(const WriteSession& session, Inode parent, std::string_view name,
+              std::uint64_t size_bytes);
+
+  // Cluster path of a name in a directory, whether it exists or not. Errors: as lookup();
+  // operation_not_permitted for the nodes' private folder.
+  Result<ClusterPath> path_of(Inode parent, std::string_view name);
+  Result<ClusterPath> path_of(Inode inode);
+  // Asks the nodes anew if the listing is too old. The nodes whose share is missing or stale.
+  Result<std::vector<Node>> refresh(Inode directory);
+  // At most `most` names of the stored directory after `after`, in byte order.
+  Result<std::vector<NamedTreeEntry>> names(Inode directory, std::string_view after,
+                                            std::size_t most);
+  // A file that the tree believes in was not found.
+  void distrust_parent_of(Inode inode);
+
+ private:
+  // The tree's number of a directory, found again by name if the tree gave it up.
+  Result<Inode> tree_directory(Inode inode);
+  Result<Inode> find_again(Inode inode);
+
+  const Parts parts_;
+  const Options options_;
+};
+
+}  // namespace skein

@@ -1,0 +1,127 @@
+#include "fuse/spool.h"
+
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "core/uuid.h"
+
+namespace skein {
+namespace {
+
+constexpr std::size_t kCopyBytes = std::size_t{16} << 20;
+
+Result<void> copy_all(int from, int to) {
+  struct stat st {};
+  if (::fstat(from, &st) != 0) return errno_error(errno, "size of the file to keep");
+  off_t offset = 0;
+  while (offset < st.st_size) {
+    const ssize_t n = ::sendfile(to, from, &offset, kCopyBytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error(errno, "copy the file to keep");
+    if (n == 0) break;  // cut short meanwhile
+  }
+  return {};
+}
+
+// Whole or not at all under its name.
+Result<void> write_text(const std::filesystem::path& path, const std::string& text) {
+  const std::string fresh = path.string() + ".new";
+  Fd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!file) return errno_error(errno, "write " + fresh);
+  const ssize_t n = ::write(file.get(), text.data(), text.size());
+  if (n < 0) return errno_error(errno, "write " + fresh);
+  if (static_cast<std::size_t>(n) != text.size()) return errno_error(ENOSPC, "write " + fresh);
+  if (::rename(fresh.c_str(), path.c_str()) != 0) return errno_error(errno, "rename " + fresh);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Spool>> Spool::open(const std::filesystem::path& folder,
+                                           const std::string& cluster, std::uint64_t max_bytes) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder / "recover", failed);
+  if (failed) {
+    return Error{static_cast<std::errc>(failed.value()),
+                 "make the spool folder " + folder.string() + ": " + failed.message()};
+  }
+  if (::chmod(folder.c_str(), 0700) != 0) return errno_error(errno, "chmod " + folder.string());
+  std::unique_ptr<Spool> spool(new Spool(folder, cluster, max_bytes));
+  if (auto tried = spool->create(); !tried) return tried.error();
+  return spool;
+}
+
+Result<Fd> Spool::create() {
+  Fd file(::open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (file) return file;
+  if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT) {
+    return errno_error(errno, "make a file in the spool folder " + folder_.string());
+  }
+  const std::string named = (folder_ / (make_uuid() + ".part")).string();
+  file.reset(::open(named.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file) return errno_error(errno, "make " + named);
+  ::unlink(named.c_str());
+  return file;
+}
+
+Result<void> Spool::reserve(std::uint64_t bytes) {
+  const std::uint64_t now = used_bytes_ += bytes;
+  if (max_bytes_ == 0 || now <= max_bytes_) return {};
+  used_bytes_ -= bytes;
+  return Error{std::errc::no_space_on_device,
+               "the spool is full: mount.spool_bytes = " + std::to_string(max_bytes_)};
+}
+
+std::filesystem::path Spool::data_path(const std::string& id) const {
+  return folder_ / "recover" / (id + ".data");
+}
+
+std::filesystem::path Spool::note_path(const std::string& id) const {
+  return folder_ / "recover" / (id + ".json");
+}
+
+Result<void> Spool::keep(const std::string& id, int fd, const RecoveryNote& note) {
+  const std::string data = data_path(id).string();
+  const std::string proc = "/proc/self/fd/" + std::to_string(fd);
+  if (::linkat(AT_FDCWD, proc.c_str(), AT_FDCWD, data.c_str(), AT_SYMLINK_FOLLOW) != 0 &&
+      errno != EEXIST) {
+    // Another disk, or an unlinked file: only a copy can be named here.
+    Fd copy(::open(data.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!copy) return errno_error(errno, "make " + data);
+    if (auto copied = copy_all(fd, copy.get()); !copied) {
+      ::unlink(data.c_str());
+      return copied.error();
+    }
+  }
+  struct stat st {};
+  ::fstat(fd, &st);
+  const nlohmann::json text = {
+      {"path", "/" + note.path.text()}, {"cluster", cluster_},    {"size_bytes", st.st_size},
+      {"why", note.why},                {"stage", note.stage_id}, {"node", note.node_url},
+      {"pid", ::getpid()}};
+  // "replace": a name that is no UTF-8 must not throw; it stands readable in the log as well.
+  return write_text(note_path(id),
+                    text.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+void Spool::release(const std::string& id) {
+  ::unlink(note_path(id).c_str());
+  ::unlink(data_path(id).c_str());
+}
+
+std::size_t Spool::kept() const {
+  std::size_t count = 0;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "recover", failed)) {
+    if (entry.path().extension() == ".json") ++count;
+  }
+  return count;
+}
+
+}  // namespace skein

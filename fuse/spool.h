@@ -1,0 +1,70 @@
+// Files of this host that hold what is being written, until a node has it; and the bytes of those
+// that no node took.
+//
+//   SPOOL/                  unnamed files (O_TMPFILE): gone with the process, whatever happens
+//   SPOOL/recover/ID.data   bytes that were acknowledged to a writer and are not visible yet
+//   SPOOL/recover/ID.json   {"path", "cluster", "size_bytes", "why", "stage", "node", "pid"}
+// Names in recover/ come in pairs, the .json written last: a .data alone is to be ignored.
+//
+// Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "core/error.h"
+#include "core/fd.h"
+#include "core/path.h"
+
+namespace skein {
+
+// Why bytes lie in recover/, and where a copy of them may be.
+struct RecoveryNote {
+  ClusterPath path;
+  std::string why;
+  std::string stage_id;  // "" = not staged on a node
+  std::string node_url;  // of the stage
+};
+
+class Spool {
+ public:
+  // Makes the folder (mode 0700) and recover/ in it. `max_bytes` 0 = the free space of its disk.
+  // Errors: as mkdir(2), open(2).
+  static Result<std::unique_ptr<Spool>> open(const std::filesystem::path& folder,
+                                             const std::string& cluster, std::uint64_t max_bytes);
+
+  // An empty private file, open for reading and writing.
+  Result<Fd> create();
+
+  // Counts bytes against max_bytes. Errors: no_space_on_device, and nothing is counted.
+  Result<void> reserve(std::uint64_t bytes);
+  void give_back(std::uint64_t bytes) { used_bytes_ -= bytes; }
+
+  // Names the bytes of `fd` in recover/, under `id` (a UUID): a link where fd lies on the spool's
+  // disk and has no name, else a copy. Doing it again for one id renews the note only.
+  // Errors: as linkat(2), write(2).
+  Result<void> keep(const std::string& id, int fd, const RecoveryNote& note);
+  // A node has the bytes now.
+  void release(const std::string& id);
+
+  // Files in recover/, for the start message.
+  std::size_t kept() const;
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  Spool(std::filesystem::path folder, std::string cluster, std::uint64_t max_bytes)
+      : folder_(std::move(folder)), cluster_(std::move(cluster)), max_bytes_(max_bytes) {}
+
+  std::filesystem::path data_path(const std::string& id) const;
+  std::filesystem::path note_path(const std::string& id) const;
+
+  const std::filesystem::path folder_;
+  const std::string cluster_;
+  const std::uint64_t max_bytes_;
+  std::atomic<std::uint64_t> used_bytes_{0};
+};
+
+}  // namespace skein

@@ -1,0 +1,116 @@
+// One new file of this mount, from its creation to the seal: an ordinary private file with random
+// access, which no one but this mount sees. Its bytes lie on the disk of a node of this host, when
+// placement picks such a node (client/lane_client.h), else in the spool.
+//
+// What arrives where: flush() is called by every close() and fsync() of a writer, makes the bytes
+// safe on the target and reports what can be known then: the name is taken, no space, no node
+// reachable. seal() comes after the last close and can tell nobody: when it fails, the bytes go to
+// the spool's recover/ folder and the log says so.
+//
+// Thread-safe where not said otherwise. No lock is held while a node is asked: flush() and seal()
+// of one file wait for each other by a flag, at most as long as the other one makes progress.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "cache/tree.h"
+#include "client/lane_client.h"
+#include "core/error.h"
+#include "core/fd.h"
+#include "core/path.h"
+#include "fuse/remote_target.h"
+#include "fuse/spool.h"
+
+namespace skein {
+
+class WriteSession {
+ public:
+  struct Parts {
+    LaneClient* lanes;  // null: no bypass, everything through the spool and HTTP
+    RemoteTarget::Cluster cluster;
+    Spool& spool;
+  };
+  // Chooses the node. Errors: host_unreachable (no node alive), file_exists (a node of this host
+  // has the name), as Spool::create().
+  static Result<std::shared_ptr<WriteSession>> begin(const Parts& parts, const ClusterPath& path,
+                                                     Inode inode);
+  ~WriteSession();
+
+  Inode inode() const { return inode_; }
+  ClusterPath path() const;
+  // It was renamed before its seal. Not while seal() runs.
+  void aim_at(const ClusterPath& path);
+
+  // The private file: read-write, at any offset, from any thread. Invalid once seal() has begun.
+  int fd() const { return fd_; }
+  // A read-only descriptor that outlives the seal.
+  Result<Fd> open_reader() const;
+  // Size and time as they are; after the seal as they were then.
+  Result<struct stat> status() const;
+  // The bytes lie on a node of this host: the kernel may read and write them itself.
+  bool is_node_local() const { return lane_ != nullptr; }
+
+  // Makes sure that the spool's bound allows the file to reach `end`. Errors: no_space_on_device.
+  Result<void> allow_size(std::uint64_t end);
+  // Bytes changed, by this mount.
+  void changed() {
+    ++version_;
+    closing_ = false;
+  }
+  // Nothing was written since the last flush(): its writer is likely just closing it.
+  bool is_closing() const { return closing_; }
+
+  // Errors: file_exists, no_space_on_device, host_unreachable, timed_out, io_error.
+  Result<void> flush();
+  // flush(), and the private file's own disk was told to keep the bytes.
+  Result<void> sync();
+  // Publishes; afterwards the session is over. The size in bytes. On an error the bytes are in
+  // recover/, or the error says that not even this worked.
+  Result<std::uint64_t> seal();
+  // The bytes go to recover/ unsealed, because of `why`; the session is over.
+  Result<void> keep(const std::string& why);
+  // Forgets the bytes; the session is over. For unlinked files and writers that were killed.
+  void drop();
+
+ private:
+  class Turn;  // the right to talk to nodes about this file
+  WriteSession(const Parts& parts, ClusterPath path, Inode inode, std::optional<Node> node);
+
+  Result<void> check_name_is_free(const ClusterPath& path, const std::string& target_key);
+  Result<void> flush_remote(const ClusterPath& path);
+  Result<void> seal_lane(const ClusterPath& path);
+  Result<void> seal_remote(const ClusterPath& path);
+  Result<FileRange> bytes() const;
+  void finish();
+
+  const Parts parts_;
+  const Inode inode_;
+  const std::string recovery_id_;
+  std::unique_ptr<LaneClient::Stage> lane_;  // null: spooled
+  Fd spooled_;
+  int fd_ = -1;                             // of lane_ or spooled_
+  RemoteTarget remote_;                     // used under the turn
+  bool lane_lost_ = false;                  // under the turn: its node died, the way is remote_
+  bool noted_ = false;                      // under the turn: recover/ has a note of this file
+  bool note_is_old_ = false;                // under the turn: it names the file's former path
+  std::optional<std::uint64_t> staged_version_;  // under the turn: what the stage holds
+  std::atomic<std::uint64_t> version_{1};
+  std::atomic<bool> closing_{false};
+
+  mutable std::mutex mutex_;  // guards everything below
+  std::condition_variable turn_free_;
+  bool turn_taken_ = false;
+  bool over_ = false;
+  ClusterPath path_;
+  std::uint64_t reserved_bytes_ = 0;
+  struct stat last_status_ {};
+};
+
+}  // namespace skein

@@ -3,14 +3,16 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <optional>
+#include <span>
 #include <utility>
 
+#include "core/uuid.h"
+#include "dataserver/byte_ranges.h"
 #include "dataserver/http_date.h"
 
 namespace skein {
@@ -52,44 +54,6 @@ std::string_view opaque(std::string_view etag) {
   return etag;
 }
 
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, value);
-  if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
-  return value;
-}
-
-struct Range {
-  enum class Kind { kWhole, kPart, kUnsatisfiable };
-  Kind kind = Kind::kWhole;
-  std::uint64_t offset = 0;
-  std::uint64_t length = 0;
-};
-
-// RFC 9110, 14.1.2. What is malformed, in other units, or asks for several ranges is ignored, as
-// the RFC allows: the whole file is a right answer.
-Range parse_range(std::string_view text, std::uint64_t size) {
-  if (!text.starts_with("bytes=")) return {};
-  text.remove_prefix(6);
-  const std::size_t dash = text.find('-');
-  if (dash == std::string_view::npos || text.find(',') != std::string_view::npos) return {};
-  const std::string_view first_text = text.substr(0, dash);
-  const std::string_view last_text = text.substr(dash + 1);
-  const auto first = number(first_text);
-  const auto last = number(last_text);
-  if (first_text.empty()) {
-    if (!last) return {};
-    const std::uint64_t length = std::min(*last, size);
-    if (length == 0) return {Range::Kind::kUnsatisfiable, 0, 0};
-    return {Range::Kind::kPart, size - length, length};
-  }
-  if (!first || (!last && !last_text.empty()) || (last && *last < *first)) return {};
-  if (*first >= size) return {Range::Kind::kUnsatisfiable, 0, 0};
-  const std::uint64_t end = last ? std::min(*last, size - 1) : size - 1;
-  return {Range::Kind::kPart, *first, end - *first + 1};
-}
-
 // A range is honoured only of the version that the client knows (RFC 9110, 13.1.5).
 bool range_holds(const RequestHead& request, std::string_view etag, std::int64_t mtime_s) {
   const auto condition = request.find("If-Range");
@@ -105,22 +69,73 @@ bool not_modified(const RequestHead& request, std::string_view etag, std::int64_
   return date && mtime_s <= *date;
 }
 
-// Reads small bodies into the reply, hands large ones over as they are.
-Result<void> fill_body(Reply& reply, Fd fd, std::uint64_t offset, std::uint64_t length) {
-  if (length >= kSendfileBytes) {
-    reply.file = {std::move(fd), offset, length};
-    return {};
+// A part of the file: small ones read into memory, large ones as they are, for sendfile(2).
+Result<BodyPart> part_of(int fd, ByteRange range) {
+  BodyPart part;
+  if (range.length >= kSendfileBytes) {
+    part.file = {Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)), range.offset, range.length};
+    if (!part.file.fd) return errno_error(errno, "duplicate descriptor");
+    return part;
   }
-  reply.text.resize(length);
+  part.text.resize(range.length);
   std::size_t got = 0;
-  while (got < length) {
-    const ssize_t n = ::pread(fd.get(), reply.text.data() + got, length - got,
-                              static_cast<off_t>(offset + got));
+  while (got < range.length) {
+    const ssize_t n = ::pread(fd, part.text.data() + got, range.length - got,
+                              static_cast<off_t>(range.offset + got));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno_error(errno, "read");
     if (n == 0) return Error{std::errc::io_error, "file became shorter while it was read"};
     got += static_cast<std::size_t>(n);
   }
+  return part;
+}
+
+std::string content_range(ByteRange range, std::uint64_t size) {
+  return "bytes " + std::to_string(range.offset) + "-" +
+         std::to_string(range.offset + range.length - 1) + "/" + std::to_string(size);
+}
+
+// RFC 9110, 14.6: each part with a small head of its own.
+Result<void> add_parts(Reply& reply, int fd, std::span<const ByteRange> ranges, std::uint64_t size,
+                       std::string_view type) {
+  const std::string boundary = make_uuid();
+  reply.add_field("Content-Type", "multipart/byteranges; boundary=" + boundary);
+  std::string between = "--" + boundary;
+  for (const ByteRange& range : ranges) {
+    BodyPart head;
+    head.text.append(between).append("\r\nContent-Type: ").append(type);
+    head.text.append("\r\nContent-Range: ").append(content_range(range, size)).append("\r\n\r\n");
+    reply.parts.push_back(std::move(head));
+    auto part = part_of(fd, range);
+    if (!part) return part.error();
+    reply.parts.push_back(std::move(*part));
+    between = "\r\n--" + boundary;
+  }
+  BodyPart end;
+  end.text = between + "--\r\n";
+  reply.parts.push_back(std::move(end));
+  return {};
+}
+
+// The bytes and the fields that describe them. Precondition: `asked` can be satisfied.
+Result<void> add_body(Reply& reply, const FileStore::OpenFile& file, const AskedRanges& asked,
+                      std::string_view type) {
+  const std::uint64_t size = file.found.size_bytes;
+  const int fd = file.fd.get();
+  if (asked.parts.size() > 1) {
+    reply.status = 206;
+    return add_parts(reply, fd, asked.parts, size, type);
+  }
+  reply.add_field("Content-Type", type);
+  ByteRange range{0, size};
+  if (!asked.parts.empty()) {
+    reply.status = 206;
+    range = asked.parts.front();
+    reply.add_field("Content-Range", content_range(range, size));
+  }
+  auto part = part_of(fd, range);
+  if (!part) return part.error();
+  reply.parts.push_back(std::move(*part));
   return {};
 }
 
@@ -151,29 +166,20 @@ Reply file_reply(FileStore::OpenFile file, std::string_view name, const RequestH
     reply.bodiless = true;
     return reply;
   }
-  Range range;
-  const auto asked = request.find("Range");
-  if (asked && request.method() == "GET" && range_holds(request, etag, mtime_s)) {
-    range = parse_range(*asked, found.size_bytes);
+  AskedRanges asked;
+  const auto range = request.find("Range");
+  if (range && request.method() == "GET" && range_holds(request, etag, mtime_s)) {
+    asked = parse_ranges(*range, found.size_bytes);
   }
-  const std::string total = std::to_string(found.size_bytes);
-  if (range.kind == Range::Kind::kUnsatisfiable) {
+  if (asked.kind == AskedRanges::Kind::kUnsatisfiable) {
+    const std::string total = std::to_string(found.size_bytes);
     Reply unsatisfiable = refusal(416, "the file has " + total + " bytes");
     unsatisfiable.add_field("Content-Range", "bytes */" + total);
     return unsatisfiable;
   }
   reply.add_field("Accept-Ranges", "bytes");
-  reply.add_field("Content-Type", content_type(name));
-  std::uint64_t length = found.size_bytes;
-  if (range.kind == Range::Kind::kPart) {
-    reply.status = 206;
-    length = range.length;
-    reply.add_field("Content-Range", "bytes " + std::to_string(range.offset) + "-" +
-                                         std::to_string(range.offset + length - 1) + "/" + total);
-  }
-  auto filled = fill_body(reply, std::move(file.fd), range.offset, length);
-  if (!filled) return refusal_of(filled.error());
-  return reply;
+  const auto added = add_body(reply, file, asked, content_type(name));
+  return added ? std::move(reply) : refusal_of(added.error());
 }
 
 }  // namespace skein

@@ -1,4 +1,4 @@
-// The reply to a GET or HEAD of a file: whole or one range, unless the client has it already.
+// The reply to a GET or HEAD of a file: whole or in ranges, unless the client has it already.
 #pragma once
 
 #include "core/http_head.h"

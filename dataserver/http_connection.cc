@@ -241,12 +241,17 @@ void HttpConnection::queue(Reply reply, Workbench& bench) {
   if (deaf_) return;
   output_.add(reply_head(reply, bench.date.text(), names_keep_alive_));
   if (head_only_ || reply.bodiless) return;
-  if (reply.file.fd.valid()) {
-    output_.add(std::move(reply.file));
-  } else if (reply.shared) {
+  if (reply.shared) {
     output_.add(std::move(reply.shared));
-  } else {
-    output_.add(reply.text);
+    return;
+  }
+  output_.add(reply.text);
+  for (BodyPart& part : reply.parts) {
+    if (part.file.fd.valid()) {
+      output_.add(std::move(part.file));
+    } else {
+      output_.add(part.text);
+    }
   }
 }
 

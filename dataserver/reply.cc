@@ -59,7 +59,11 @@ void Reply::add_field(std::string_view name, std::string_view value) {
 
 std::uint64_t Reply::body_bytes() const {
   if (shared) return shared->size();
-  return file.fd.valid() ? file.length : text.size();
+  std::uint64_t bytes = text.size();
+  for (const BodyPart& part : parts) {
+    bytes += part.file.fd.valid() ? part.file.length : part.text.size();
+  }
+  return bytes;
 }
 
 Reply refusal(int status, std::string_view why) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/error.h"
 #include "core/fd.h"
@@ -18,13 +19,19 @@ struct FilePart {
   std::uint64_t length = 0;
 };
 
+// One of the two; text if the file has no descriptor.
+struct BodyPart {
+  std::string text;
+  FilePart file;
+};
+
 struct Reply {
   int status = 200;
   std::string fields;  // "Name: value\r\n" each
   // The body is one of these.
   std::string text;
   std::shared_ptr<const std::string> shared;
-  FilePart file;
+  std::vector<BodyPart> parts;
   bool bodiless = false;  // 304: no body and no Content-Length
   bool close = false;     // the connection ends after this reply
 

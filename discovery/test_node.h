@@ -19,6 +19,7 @@
 #include <doctest/doctest.h>
 
 #include "core/http_stream.h"
+#include "core/log.h"
 #include "core/socket.h"
 #include "discovery/membership.h"
 
@@ -35,10 +36,14 @@ inline std::string status_of(const Node& node) {
          "\", \"InstanceName\": \"" + node.name + "\"}";
 }
 
+// The log's first use makes it, and must not be by two threads that a sanitizer watches.
+inline void begin_log() { static const Result<void> begun = set_up_log("test", {}); }
+
 class TestNode {
  public:
   // An empty reply: connections are accepted and never answered.
   explicit TestNode(std::string reply, std::uint16_t port = 0) : reply_(std::move(reply)) {
+    begin_log();
     auto listener = listen_tcp({"127.0.0.1", port}, 16);
     REQUIRE(listener);
     listener_ = std::move(*listener);
@@ -75,7 +80,7 @@ class TestNode {
 class WatchedMembership {
  public:
   explicit WatchedMembership(const MembershipOptions& options)
-      : membership_(Membership::start(options)) {
+      : membership_((begin_log(), Membership::start(options))) {
     membership_->on_change([this](const NodeSnapshot&) {
       const std::lock_guard lock(mutex_);
       changed_.notify_all();

@@ -193,7 +193,9 @@ std::int32_t choose_path(KernelRequests& parts, const OpenFile& file, fuse_file_
   if (file.growing) return 0;
   const bool local = file.session ? file.session->is_node_local() : file.local_fd() >= 0;
   const bool possible = local && parts.passthrough.agreed();
-  return parts.backing.opened(file.inode, possible ? file.local_fd() : -1);
+  const std::int32_t backing = parts.backing.opened(file.inode, possible ? file.local_fd() : -1);
+  if (backing != 0) info->keep_cache = 0;  // the kernel refuses both together
+  return backing;
 }
 
 void close_path(KernelRequests& parts, const OpenFile& file) {

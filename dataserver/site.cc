@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/uuid.h"
+#include "dataserver/directory_reply.h"
 #include "dataserver/get_file.h"
 #include "dataserver/glob.h"
 
@@ -76,7 +77,10 @@ Reply Site::get(const RequestHead& request, const Target& target) {
     }
     if (name.starts_with("__glob")) return get_glob(target);
   }
-  if (target.directory || target.path.is_root()) return get_directory(request, target);
+  if (target.directory || target.path.is_root()) {
+    const auto view = store_.index().listing(target.path);
+    return view ? directory_reply(*view, target.path, request) : refusal_of(view.error());
+  }
   auto file = store_.open_file(target.path);
   if (file) return file_reply(std::move(*file), target.path.name(), request);
   if (file.error().code != std::errc::is_a_directory) return refusal_of(file.error());
@@ -85,23 +89,6 @@ Reply Site::get(const RequestHead& request, const Target& target) {
   const std::string query = target.query.empty() ? "" : "?" + std::string(target.query);
   moved.add_field("Location", target.path.directory_target() + query);
   return moved;
-}
-
-Reply Site::get_directory(const RequestHead& request, const Target& target) {
-  const auto view = store_.index().listing(target.path);
-  if (!view) return refusal_of(view.error());
-  Reply reply;
-  reply.add_field("ETag", view->etag);
-  // Whoever keeps it has to ask again: directories change.
-  reply.add_field("Cache-Control", "no-cache");
-  if (client_has(request, view->etag)) {
-    reply.status = 304;
-    reply.bodiless = true;
-    return reply;
-  }
-  reply.add_field("Content-Type", "application/json; charset=utf-8");
-  reply.shared = view->json;
-  return reply;
 }
 
 Reply Site::get_glob(const Target& target) {

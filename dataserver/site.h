@@ -26,7 +26,6 @@ class Site {
   using Sink = std::unique_ptr<BodySink>;
 
   Reply get(const RequestHead& request, const Target& target);
-  Reply get_directory(const RequestHead& request, const Target& target);
   Reply get_glob(const Target& target);
   Sink put(const RequestHead& request, const Target& target);
   Sink put_body(const RequestHead& request, const ClusterPath& path, PutBody::Publish publish);

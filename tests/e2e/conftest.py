@@ -96,6 +96,12 @@ def end_all(request, programs, end):
     assert not troubles, "\n".join(troubles)
 
 
+def end_server(server):
+    """In order, unless the test itself killed it: a crash must not pass unseen."""
+    status = server.stop()
+    assert status in (0, -signal.SIGKILL), f"server ended with {status}: {server.log_text()}"
+
+
 @pytest.fixture
 def servers(request, run_dir, tmp_path):
     """servers(...) starts a Server; without a root it serves a new folder under tmp_path."""
@@ -107,8 +113,7 @@ def servers(request, run_dir, tmp_path):
         return server
 
     yield start
-    # A test that wants the exit status asks for it; here any end will do, but it has to be one.
-    end_all(request, started, lambda server: server.stop())
+    end_all(request, started, end_server)
 
 
 @pytest.fixture

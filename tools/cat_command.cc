@@ -39,7 +39,7 @@ Command add_cat(CLI::App& parent) {
                               "another node goes on where one fails.",
                .example = "skein cat /2024_05_02/scan/metadata.json | jq ."});
   auto paths = std::make_shared<std::vector<std::string>>();
-  add_words(*app, "PATH", *paths)->required();
+  app->add_option("PATH", *paths)->required();
   return {app, [paths](const Surroundings& with) { return run_cat(*paths, with); }};
 }
 

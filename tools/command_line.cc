@@ -12,6 +12,11 @@ namespace {
 constexpr std::string_view kUsualExitStatus =
     "0 all done; 1 some failed; 2 wrong usage; 3 no node found";
 
+// No argument of ours begins with it.
+constexpr char kBracketMark = '\x01';
+
+constexpr int kMostTimeoutMs = 86'400'000;  // a day
+
 std::string names_of(const CLI::Option& option) {
   std::string names;
   for (const std::string& name : option.get_snames()) names += "-" + name + ", ";
@@ -21,9 +26,13 @@ std::string names_of(const CLI::Option& option) {
   return option.get_type_name().empty() ? names : names + " " + option.get_type_name();
 }
 
-void print_options(std::ostream& out, const std::string& heading, const CLI::App& app) {
-  const auto options = app.get_options([](const CLI::Option* option) {
-    return option->nonpositional() && !option->get_group().empty();
+enum class Which { kAll, kWithoutHelp };
+
+void print_options(std::ostream& out, const std::string& heading, const CLI::App& app,
+                   Which which) {
+  const auto options = app.get_options([&](const CLI::Option* option) {
+    const bool is_help = option->check_lname("help") || option->check_lname("version");
+    return option->nonpositional() && !(is_help && which == Which::kWithoutHelp);
   });
   if (options.empty()) return;
   std::size_t width = 0;
@@ -53,9 +62,10 @@ class HelpText : public CLI::Formatter {
             << command->get_description() << "\n";
       }
     }
-    const bool is_program = app->get_parent() == nullptr;
-    print_options(out, "options", *app);
-    if (!is_program) print_options(out, "options of every command", *app->get_parent());
+    print_options(out, "options", *app, Which::kAll);
+    if (const CLI::App* program = app->get_parent()) {
+      print_options(out, "options of every command", *program, Which::kWithoutHelp);
+    }
     out << "\nexample: " << text_.example << "\nexit status: "
         << (text_.exit_status.empty() ? kUsualExitStatus : text_.exit_status) << "\n";
     return out.str();
@@ -76,13 +86,8 @@ CLI::App* add_command(CLI::App& parent, const CommandText& text) {
   return app;
 }
 
-CLI::Option* add_words(CLI::App& app, const std::string& name, std::vector<std::string>& words) {
-  // Without extra arguments "[a,b]" is one word, and not CLI11's notation for a list.
-  return app.add_option(name, words)->allow_extra_args(false);
-}
-
 void add_json_flag(CLI::App& app, bool& json, const std::string& what) {
-  app.add_flag("--json", json, "one JSON object per " + what + " and line, on standard output");
+  app.add_flag("--json", json, "one JSON object a line, for each " + what);
 }
 
 void set_up_program(CLI::App& app, GlobalFlags& flags, const Config& config) {
@@ -91,7 +96,8 @@ void set_up_program(CLI::App& app, GlobalFlags& flags, const Config& config) {
     return " [default: " + (setting.value.empty() ? "none" : setting.value) + "]";
   };
   app.set_help_flag("--help", "this text; `skein COMMAND --help` for one command");
-  app.set_version_flag("--version", std::string("skein ") + SKEIN_VERSION);
+  app.set_version_flag("--version", std::string("skein ") + SKEIN_VERSION,
+                       "print the version");
   app.formatter(std::make_shared<HelpText>(CommandText{
       .name = "",
       .usage = "[options] COMMAND ...",
@@ -111,9 +117,32 @@ void set_up_program(CLI::App& app, GlobalFlags& flags, const Config& config) {
   app.add_option("--timeout-ms", flags.timeout_ms,
                  "longest wait for a node that moves no byte" + now("deadline_ms"))
       ->type_name("N")
-      ->check(CLI::Range(1, 86'400'000));
+      ->check(CLI::Range(1, kMostTimeoutMs).description(""));
   app.add_flag("-q,--quiet", flags.quiet, "no progress bar");
   app.require_subcommand(1);
+}
+
+void keep_brackets(std::vector<std::string>& arguments) {
+  for (std::string& word : arguments) {
+    if (word.starts_with('[') && word.ends_with(']')) word.insert(word.begin(), kBracketMark);
+  }
+}
+
+std::string without_mark(std::string_view word) {
+  return std::string(word.substr(word.starts_with(kBracketMark) ? 1 : 0));
+}
+
+void remove_marks(CLI::App& app) {
+  const CLI::Validator remove(
+      [](std::string& word) {
+        if (word.starts_with(kBracketMark)) word.erase(0, 1);
+        return std::string();  // no error
+      },
+      "");
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_items_expected_max() > 0) option->transform(remove);
+  }
+  for (CLI::App* command : app.get_subcommands({})) remove_marks(*command);
 }
 
 void accept_find_spelling(std::vector<std::string>& arguments) {

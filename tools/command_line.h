@@ -6,6 +6,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tools/command.h"
@@ -25,13 +26,19 @@ struct CommandText {
 // A subcommand with --help and that text.
 CLI::App* add_command(CLI::App& parent, const CommandText& text);
 
-// A positional that takes one or more words exactly as they are.
-CLI::Option* add_words(CLI::App& app, const std::string& name, std::vector<std::string>& words);
 // A flag --json; `what` says what the objects are.
 void add_json_flag(CLI::App& app, bool& json, const std::string& what);
 
 // The program without its commands. `config` gives the defaults that help shows.
 void set_up_program(CLI::App& app, GlobalFlags& flags, const Config& config);
+
+// A file may be named "[a,b]", which CLI11 takes for a list of two where it expects several words.
+// keep_brackets() marks such arguments before they are parsed; remove_marks() has the options of a
+// program and its commands take the mark away again, once all options are there. What a command
+// takes by itself goes through without_mark().
+void keep_brackets(std::vector<std::string>& arguments);
+void remove_marks(CLI::App& program);
+std::string without_mark(std::string_view word);
 
 // find(1)'s spelling made ours: after the word "find", -name is --name, and so on. In place.
 void accept_find_spelling(std::vector<std::string>& arguments);

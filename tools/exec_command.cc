@@ -29,7 +29,7 @@ ExitStatus become(const std::string& name, bool takes_nodes, const std::vector<s
   if (with.flags.timeout_ms) {
     ::setenv("SKEIN_DEADLINE_MS", std::to_string(*with.flags.timeout_ms).c_str(), 1);
   }
-  words.insert(words.end(), rest.begin(), rest.end());
+  for (const std::string& word : rest) words.push_back(without_mark(word));
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

@@ -88,13 +88,13 @@ Command add_find(CLI::App& parent) {
                .example = "skein find /2024_05_02 -name '*.tif' -size +100M"});
   auto options = std::make_shared<FindOptions>();
   options->paths = {"/"};
-  add_words(*app, "PATH", options->paths);
+  app->add_option("PATH", options->paths);
   app->add_option("--name", options->name, "last component matches the shell pattern")
       ->type_name("GLOB");
   app->add_option("--iname", options->iname, "the same, without case")->type_name("GLOB");
   app->add_option("--type", options->type, "f file, d directory, s series (directory of frames)")
       ->type_name("f|d|s")
-      ->check(CLI::IsMember({"f", "d", "s"}));
+      ->check(CLI::IsMember({"f", "d", "s"}).description(""));
   app->add_option("--size", options->size, "files of more (+), less (-) or exactly N; c, k, M, G")
       ->type_name("[+-]N[ckMG]");
   app->add_option("--maxdepth", options->max_depth, "levels below PATH; 0 = PATH itself")

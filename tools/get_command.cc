@@ -205,7 +205,7 @@ Command add_get(CLI::App& parent) {
            "existing files are refused and counted.",
        .example = "skein get -r /2024_05_02/scan ~/data/"});
   auto options = std::make_shared<GetOptions>();
-  add_words(*app, "SOURCE", options->words)->required();
+  app->add_option("SOURCE", options->words)->required();
   app->add_flag("-r,--recursive", options->recursive, "directories with all that is in them");
   app->add_flag("-f,--force", options->force, "replace existing files");
   add_json_flag(*app, options->json, "file: path, file, ok, size_bytes or error");

@@ -71,7 +71,7 @@ Command add_locate(CLI::App& parent) {
                               "first.",
                .example = "skein locate /2024_05_02/scan/metadata.json"});
   auto options = std::make_shared<LocateOptions>();
-  add_words(*app, "PATH", options->paths)->required();
+  app->add_option("PATH", options->paths)->required();
   add_json_flag(*app, options->json, "path: copies with url and size_bytes, silent nodes");
   return {app, [options](const Surroundings& with) { return run_locate(*options, with); }};
 }

@@ -143,7 +143,7 @@ Command add_ls(CLI::App& parent) {
        .example = "skein ls -l -h skein://lab/2024_05_02"});
   auto options = std::make_shared<LsOptions>();
   options->paths = {"/"};
-  add_words(*app, "PATH", options->paths);
+  app->add_option("PATH", options->paths);
   app->add_flag("-l", options->details, "mode and size too");
   app->add_flag("-R,--recursive", options->recursive, "directories within directories too");
   app->add_flag("-h,--human", options->human, "sizes as 1.5M");

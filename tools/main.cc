@@ -48,20 +48,22 @@ bool standard_descriptors_are_open() {
   return true;
 }
 
-// Says what is wrong.
-ExitStatus parse_failed(CLI::App& program, const CLI::ParseError& failure, Messages& messages) {
+// Says what is wrong with the command line.
+ExitStatus parse_failed(const CLI::App& program, const CLI::ParseError& failure,
+                        Messages& messages) {
   const auto chosen = program.get_subcommands();
   const std::string name = chosen.empty() ? "" : " " + chosen.front()->get_name();
   messages.set_speaker("skein" + name);
-  const std::string see = "; see skein" + name + " --help";
-  const auto* extras = dynamic_cast<const CLI::ExtrasError*>(&failure);
-  if (extras != nullptr) {
-    messages.failure("not understood: " + one_line(failure.what()) + see);
+  const auto extras = program.remaining(true);
+  std::string what = one_line(failure.what());
+  if (!extras.empty()) {
+    const bool is_option = extras.front().starts_with('-');
+    const std::string kind = is_option ? "option" : chosen.empty() ? "command" : "argument";
+    what = "unknown " + kind + " " + extras.front();
   } else if (chosen.empty() && dynamic_cast<const CLI::RequiredError*>(&failure) != nullptr) {
-    messages.failure("which command?" + see);
-  } else {
-    messages.failure(one_line(failure.what()) + see);
+    what = "no command given";
   }
+  messages.failure(what + "; see skein" + name + " --help");
   return ExitStatus::kWrongUsage;
 }
 
@@ -80,6 +82,8 @@ ExitStatus run(std::vector<std::string> arguments, Messages& messages, Output& o
       add_status(program), add_config(program), add_up(program),    add_mount(program),
       add_serve(program)};
   accept_find_spelling(arguments);
+  keep_brackets(arguments);
+  remove_marks(program);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     program.parse(arguments);
@@ -92,6 +96,8 @@ ExitStatus run(std::vector<std::string> arguments, Messages& messages, Output& o
   } catch (const CLI::ParseError& failure) {
     return parse_failed(program, failure, messages);
   }
+  const CLI::App* chosen = program.get_subcommands().front();
+  messages.set_speaker("skein " + chosen->get_name());
   if (auto applied = apply_flags(flags, *config); !applied) {
     messages.failure(applied.error().what);
     return ExitStatus::kWrongUsage;
@@ -103,8 +109,6 @@ ExitStatus run(std::vector<std::string> arguments, Messages& messages, Output& o
     messages.failure(set.error().what);
     return ExitStatus::kWrongUsage;
   }
-  const CLI::App* chosen = program.get_subcommands().front();
-  messages.set_speaker("skein " + chosen->get_name());
   const auto command = std::find_if(commands.begin(), commands.end(),
                                     [&](const Command& one) { return one.app == chosen; });
   return command->run({flags, *config, messages, out});

@@ -219,7 +219,7 @@ Command add_put(CLI::App& parent) {
            "cluster never changes.",
        .example = "skein put -r scan /2024_05_02/"});
   auto options = std::make_shared<PutOptions>();
-  add_words(*app, "FILE", options->words)->required();
+  app->add_option("FILE", options->words)->required();
   app->add_flag("-r,--recursive", options->recursive, "folders with all that is in them");
   add_json_flag(*app, options->json, "file: file, path, ok, size_bytes and node, or error");
   return {app, [options](const Surroundings& with) { return run_put(*options, with); }};

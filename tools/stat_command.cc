@@ -76,7 +76,7 @@ Command add_stat(CLI::App& parent) {
                               "the earliest time counts.",
                .example = "skein stat /2024_05_02/scan"});
   auto options = std::make_shared<StatOptions>();
-  add_words(*app, "PATH", options->paths)->required();
+  app->add_option("PATH", options->paths)->required();
   add_json_flag(*app, options->json, "path: as `ls --json`, and mtime_s, nodes");
   return {app, [options](const Surroundings& with) { return run_stat(*options, with); }};
 }

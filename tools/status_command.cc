@@ -130,7 +130,7 @@ Command add_status(CLI::App& parent) {
                       "address, URL, id or computer name as `skein nodes` shows them.",
        .example = "skein status -h"});
   auto options = std::make_shared<StatusOptions>();
-  add_words(*app, "NODE", options->nodes);
+  app->add_option("NODE", options->nodes);
   app->add_flag("-h,--human", options->human, "sizes as 1.5G");
   add_json_flag(*app, options->json,
                 "node: url, id, ok, status (the node's own words); a last one: sum");

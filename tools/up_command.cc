@@ -162,13 +162,13 @@ Command add_up(CLI::App& parent) {
       ->required();
   app->add_option("--nodes", options->nodes, "data servers to start [default: 3]")
       ->type_name("N")
-      ->check(CLI::Range(1, kMostNodes));
+      ->check(CLI::Range(1, kMostNodes).description(""));
   app->add_option("--mount", options->mount_point, "mount the cluster there; made if missing")
       ->type_name("DIR");
   app->add_option("--advertise", options->advertise,
-                  "mdns, local or none [default: as configured; else mdns if Avahi runs, or local]")
+                  "mdns, local or none [default: as configured; else mdns where Avahi runs]")
       ->type_name("HOW")
-      ->check(CLI::IsMember({"mdns", "local", "none"}));
+      ->check(CLI::IsMember({"mdns", "local", "none"}).description(""));
   app->add_flag("--json", options->json,
                 "when ready, one JSON object: pid, cluster, urls, nodes, mount");
   return {app, [options](const Surroundings& with) { return run_up(*options, with); }};

@@ -15,7 +15,8 @@
 
 namespace skein {
 
-// As open(2), close-on-exec. Errors: as open(2); permission_denied for what leads out of the folder.
+// As open(2), close-on-exec. Errors: as open(2); permission_denied for what leads out of the
+// folder.
 Result<Fd> open_beneath(int root, const ClusterPath& path, int flags, mode_t mode = 0);
 
 // The directory at `path`, for use as a base (O_PATH). With kMake, missing ones are made on the

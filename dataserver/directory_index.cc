@@ -230,7 +230,8 @@ void DirectoryIndex::refresh_parts(Cached& cached, int directory,
 DirectoryIndex::View DirectoryIndex::view_of(Cached& cached) {
   if (!cached.json) {
     auto text = std::make_shared<std::string>();
-    text->reserve(cached.settled.size() + 48 * (cached.growing.size() + cached.directories.size()) + 2);
+    const std::size_t parts = cached.growing.size() + cached.directories.size();
+    text->reserve(cached.settled.size() + 48 * parts + 2);
     *text += '{';
     *text += cached.settled;
     for (const auto& [name, size] : cached.growing) {
@@ -249,7 +250,8 @@ DirectoryIndex::View DirectoryIndex::view_of(Cached& cached) {
                            std::to_string(cached.generation) + '"'};
 }
 
-void DirectoryIndex::added(const ClusterPath& path, Entry entry, int directory, TimePoint began) {
+void DirectoryIndex::added(const ClusterPath& path, std::uint64_t size_bytes, int directory,
+                           TimePoint began) {
   const ClusterPath parent = path.parent();
   if (!parent.is_root()) {
     if (const auto above = cached(parent.parent().text(), false)) {
@@ -261,7 +263,7 @@ void DirectoryIndex::added(const ClusterPath& path, Entry entry, int directory, 
   if (!known) return;
   const auto after = found_at(directory);
   const std::string name = path.name();
-  entry = file_entry(name, static_cast<std::uint64_t>(entry.size));
+  const Entry entry = file_entry(name, size_bytes);
 
   const std::lock_guard lock(known->mutex);
   if (known->busy) {

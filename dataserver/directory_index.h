@@ -49,7 +49,7 @@ class DirectoryIndex {
   // A file was published at `path`, whose parent is open as `directory`; `began` was taken before
   // the name appeared.
   static TimePoint now() { return std::chrono::steady_clock::now(); }
-  void added(const ClusterPath& path, Entry entry, int directory, TimePoint began);
+  void added(const ClusterPath& path, std::uint64_t size_bytes, int directory, TimePoint began);
 
   std::size_t cached_entries() const;
 

@@ -150,7 +150,7 @@ Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
     linked = copy->link_as(directory->get(), path.name());
   }
   if (!linked) return linked.error();
-  index_.added(path, Entry{0, static_cast<std::int64_t>(found->size_bytes)}, directory->get(), began);
+  index_.added(path, found->size_bytes, directory->get(), began);
   return {};
 }
 

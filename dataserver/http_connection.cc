@@ -92,6 +92,7 @@ Turn HttpConnection::wait() {
     turn.deadline = output_deadline_;
   }
   turn.idle = state_ == State::kHead && output_.empty() && stream_.buffered().empty();
+  turn.idle_since = last_request_;
   return turn;
 }
 
@@ -227,6 +228,7 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
 
 void HttpConnection::finish_request(Workbench& bench) {
   deadline_.reset();
+  last_request_ = std::chrono::steady_clock::now();
   Reply reply = sink_->finish();
   sink_.reset();
   body_.reset();

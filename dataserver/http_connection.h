@@ -65,6 +65,7 @@ class HttpConnection final : public Peer {
   bool input_ended_ = false;
   bool shut_ = false;         // we have said that nothing more comes from us
   bool more_output_ = false;  // a turn ended with the socket still taking output
+  TimePoint last_request_ = std::chrono::steady_clock::now();
   std::optional<TimePoint> deadline_;         // of the request, or of the farewell
   std::optional<TimePoint> output_deadline_;  // while the socket takes no output
 

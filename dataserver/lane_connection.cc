@@ -47,9 +47,11 @@ Turn LaneConnection::take_turn(Workbench&) {
       Turn turn;
       // With stages in hand it is in the middle of something.
       turn.idle = stages_.empty();
+      turn.idle_since = last_request_;
       return turn;
     }
     if (!request || !*request) return {.close = true};
+    last_request_ = std::chrono::steady_clock::now();
     const LaneReply reply = answer(**request);
     if (!send_reply(socket_.get(), reply, Deadline::after(kReplyTime))) return {.close = true};
   }

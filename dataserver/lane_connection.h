@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 
+#include "core/clock.h"
 #include "core/fd.h"
 #include "core/lane.h"
 #include "dataserver/file_store.h"
@@ -36,6 +37,7 @@ class LaneConnection final : public Peer {
   FileStore& store_;
   std::map<std::uint64_t, StagedFile> stages_;
   std::uint64_t last_stage_ = 0;
+  TimePoint last_request_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace skein

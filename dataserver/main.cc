@@ -42,15 +42,14 @@ int cannot_serve(const std::string& why) {
   return kCannotServe;
 }
 
-// Two descriptors per connection at most: its socket and its stage.
+// A quarter of the descriptors stays for stages, files being sent and the lane; who gets none hears
+// 503.
 std::size_t allowed_connections(std::size_t wanted) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  constexpr rlim_t kOthers = 256;
-  const rlim_t most = limit.rlim_cur > 2 * kOthers ? (limit.rlim_cur - kOthers) / 2 : kOthers / 2;
-  return std::min(wanted, static_cast<std::size_t>(most));
+  return std::min(wanted, static_cast<std::size_t>(limit.rlim_cur / 4 * 3));
 }
 
 void turn_away(int socket) {
@@ -135,8 +134,8 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
   std::printf("ready url=%s root=%s id=%s cluster=%s\n", node.url().c_str(),
               (*store)->root_name().c_str(), node.id.c_str(), node.cluster.c_str());
   std::fflush(stdout);
-  spdlog::info("serving: root={} url={} id={} cluster={}", (*store)->root_name(), node.url(), node.id,
-               node.cluster);
+  spdlog::info("serving: root={} url={} id={} cluster={}", (*store)->root_name(), node.url(),
+               node.id, node.cluster);
   wait_for_signal(signals, shelf);
   spdlog::info("stopping: connections={}", (*http)->peers());
   advertiser->reset();

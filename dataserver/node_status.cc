@@ -39,10 +39,10 @@ Json memory() {
   const std::uint64_t available = kib["MemAvailable:"] * 1024;
   const std::uint64_t free = kib["MemFree:"] * 1024;
   const std::uint64_t cached = (kib["Buffers:"] + kib["Cached:"] + kib["SReclaimable:"]) * 1024;
-  const double used_part = total == 0 ? 0 : static_cast<double>(total - available) / static_cast<double>(total);
+  const std::uint64_t per_mille = total == 0 ? 0 : (total - available) * 1000 / total;
   return {{"total", total},
           {"available", available},
-          {"percent", static_cast<double>(static_cast<int>(used_part * 1000)) / 10},
+          {"percent", static_cast<double>(per_mille) / 10},
           {"used", total > free + cached ? total - free - cached : 0},
           {"free", free}};
 }

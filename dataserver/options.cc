@@ -19,7 +19,8 @@ std::string one_line(std::string text) {
 }
 
 ParsedCommandLine wrong_usage(const std::string& why) {
-  std::fprintf(stderr, "skein-dataserver: %s; see skein-dataserver --help\n", one_line(why).c_str());
+  std::fprintf(stderr, "skein-dataserver: %s; see skein-dataserver --help\n",
+               one_line(why).c_str());
   return {false, kWrongUsage, {}};
 }
 
@@ -32,15 +33,13 @@ struct Flag {
 constexpr Flag kFlags[] = {
     {"-r,--root", "server.root", "folder to serve; it must exist"},
     {"-p,--port", "server.port", "TCP port; 0 = the kernel picks"},
-    {"--bind", "server.bind",
-     "address to listen on; empty = all addresses if advertised by mDNS, else 127.0.0.1"},
+    {"--bind", "server.bind", "address; empty = all if advertised by mDNS, else 127.0.0.1"},
     {"-f,--cluster", "cluster", "cluster to belong to"},
-    {"-a,--advertise", "server.advertise",
-     "mdns (also zeroconf: the network and this host), local (this host), none"},
-    {"--connections", "server.connections", "open connections; beyond it the longest idle one is closed"},
+    {"-a,--advertise", "server.advertise", "mdns (or zeroconf), local (this host), none"},
+    {"--connections", "server.connections", "most open ones; then the longest idle is closed"},
     {"--threads", "server.threads", "requests served at the same time"},
     {"--stall-ms", "server.stall_ms", "longest pause inside one request"},
-    {"--reserve-bytes", "server.reserve_bytes", "free space that stays free; below it PUT answers 507"},
+    {"--reserve-bytes", "server.reserve_bytes", "free space that stays free; then PUT gets 507"},
     {"--log-level", "log_level", "debug, info, warn, error or off"},
 };
 
@@ -90,7 +89,7 @@ ParsedCommandLine check(const Config& config, bool lane) {
 ParsedCommandLine parse_command_line(int argc, char** argv) {
   auto config = Config::load();
   if (!config) return wrong_usage(config.error().what);
-  CLI::App app("Serves a folder as one node of a Skein cluster, over plain HTTP. Files are written once.",
+  CLI::App app("Serves a folder as one node of a cluster, over HTTP. Files are written once.",
                "skein-dataserver");
   std::map<std::string, std::string> given;
   for (const Flag& flag : kFlags) {

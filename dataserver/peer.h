@@ -34,6 +34,7 @@ struct Turn {
   bool output = false;
   std::optional<TimePoint> deadline = {};  // a turn at this time even if nothing else happens
   bool idle = false;  // between requests: may be closed to make room for a new client
+  TimePoint idle_since = {};
 };
 
 class Peer {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <iterator>
 
 namespace skein {
 namespace {
@@ -119,6 +120,7 @@ void PeerLoop::sweep(std::stop_token stop) {
   while (!stop.stop_requested()) {
     std::unique_lock pause_lock(pause_mutex);
     pause.wait_for(pause_lock, stop, kSweep, [] { return false; });
+    empty_lobby();
     if (accepting_) accept_all();
     const auto now = std::chrono::steady_clock::now();
     const std::lock_guard lock(mutex_);
@@ -133,8 +135,18 @@ void PeerLoop::sweep(std::stop_token stop) {
 void PeerLoop::accept_all() {
   while (accepting_) {
     Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (socket) {
+    if (socket && make_place()) {
       admit(std::move(socket));
+      continue;
+    }
+    if (socket) {
+      std::unique_lock lock(mutex_);
+      if (lobby_.size() < kLobbyPlaces) {
+        lobby_.emplace_back(std::move(socket), std::chrono::steady_clock::now());
+      } else {
+        lock.unlock();
+        turn_away_(socket.get());
+      }
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -148,30 +160,59 @@ void PeerLoop::accept_all() {
   }
 }
 
-void PeerLoop::admit(Fd socket) {
+// True if there is room for one more, after closing the longest idle peer if need be.
+bool PeerLoop::make_place() {
   std::unique_ptr<Peer> closing;
-  {
-    const std::lock_guard lock(mutex_);
-    if (slots_.size() >= options_.max_peers) {
-      closing = take_longest_idle();
-      if (!closing) {
-        turn_away_(socket.get());
-        return;
-      }
+  const std::lock_guard lock(mutex_);
+  if (slots_.size() < options_.max_peers) return true;
+  closing = take_longest_idle();
+  return closing != nullptr;
+}
+
+void PeerLoop::empty_lobby() {
+  for (;;) {
+    std::pair<Fd, TimePoint> first;
+    {
+      const std::lock_guard lock(mutex_);
+      if (lobby_.empty()) return;
+      first = std::move(lobby_.front());
+      lobby_.pop_front();
+    }
+    if (make_place()) {
+      admit(std::move(first.first));
+    } else if (std::chrono::steady_clock::now() - first.second > kLobbyTime) {
+      turn_away_(first.first.get());
+    } else {
+      const std::lock_guard lock(mutex_);
+      lobby_.push_front(std::move(first));
+      return;
     }
   }
+}
+
+void PeerLoop::admit(Fd socket) {
   auto peer = welcome_(std::move(socket));
   if (!peer) return;
   const std::lock_guard lock(mutex_);
   const Id id = ++last_id_;
   Slot& slot = slots_[id];
   slot.peer = std::move(peer);
-  slot.idle = true;
-  slot.idle_place = idle_.insert(idle_.end(), id);
+  slot.idle_since = std::chrono::steady_clock::now();
+  insert_idle(id, slot);
   epoll_event event{};
   event.events = EPOLLIN | EPOLLONESHOT;
   event.data.u64 = id;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, slot.peer->fd(), &event);
+}
+
+// Turns end a few milliseconds after the last request, and not in the order of the requests.
+void PeerLoop::insert_idle(Id id, Slot& slot) {
+  auto place = idle_.end();
+  while (place != idle_.begin() && slots_.at(*std::prev(place)).idle_since > slot.idle_since) {
+    --place;
+  }
+  slot.idle = true;
+  slot.idle_place = idle_.insert(place, id);
 }
 
 void PeerLoop::give_turn(Id id, Workbench& bench) {
@@ -199,8 +240,10 @@ std::unique_ptr<Peer> PeerLoop::end_turn(Id id, const Turn& turn) {
   const bool leaves = draining_ && turn.idle && !has_input(slot.peer->fd());
   if (turn.close || leaves) return remove(id);
   slot.deadline = turn.deadline;
-  slot.idle = turn.idle;
-  if (turn.idle) slot.idle_place = idle_.insert(idle_.end(), id);
+  if (turn.idle) {
+    slot.idle_since = turn.idle_since;
+    insert_idle(id, slot);
+  }
   if (turn.again) {
     make_due(id);
   } else {
@@ -236,9 +279,12 @@ std::optional<PeerLoop::Id> PeerLoop::take_due() {
 }
 
 std::unique_ptr<Peer> PeerLoop::take_longest_idle() {
-  // One whose next request has just arrived is not idle.
+  const auto newest = std::chrono::steady_clock::now() - kIdleTime;
   for (const Id id : idle_) {
-    if (!has_input(slots_.at(id).peer->fd())) return remove(id);
+    const Slot& slot = slots_.at(id);
+    if (slot.idle_since > newest) return nullptr;
+    // One whose next request has just arrived is not idle.
+    if (!has_input(slot.peer->fd())) return remove(id);
   }
   return nullptr;
 }

@@ -1,6 +1,7 @@
 // Gives a bounded number of threads to any number of clients: epoll(7) tells who is ready, a thread
 // lets that peer take a turn, and a peer that waits holds no thread. When the limit of clients is
-// reached the longest idle one is closed for a new one; if none is idle the new one is turned away.
+// reached the longest idle one is closed for a new one; if none is idle, the new one waits
+// kLobbyTime for that and is then turned away.
 // Owns the listener, the peers and the threads.
 #pragma once
 
@@ -25,6 +26,11 @@ namespace skein {
 
 class PeerLoop {
  public:
+  static constexpr std::chrono::milliseconds kLobbyTime{500};
+  static constexpr std::size_t kLobbyPlaces = 1024;
+  // Not idle yet is who had a request this short a time ago: the next one may be on its way.
+  static constexpr std::chrono::milliseconds kIdleTime{20};
+
   struct Options {
     std::size_t threads = 64;
     std::size_t max_peers = 12000;
@@ -54,6 +60,7 @@ class PeerLoop {
     std::optional<TimePoint> deadline;
     std::list<Id>::iterator idle_place;
     bool idle = false;
+    TimePoint idle_since;
   };
 
   PeerLoop(Fd listener, Fd epoll, Fd due, Fd exit, Options options, Welcome welcome,
@@ -62,6 +69,9 @@ class PeerLoop {
   void sweep(std::stop_token stop);
   void accept_all();
   void admit(Fd socket);
+  bool make_place();
+  void empty_lobby();
+  void insert_idle(Id id, Slot& slot);
   void give_turn(Id id, Workbench& bench);
   std::unique_ptr<Peer> end_turn(Id id, const Turn& turn);
   void arm(Id id, const Slot& slot, const Turn& turn);
@@ -86,6 +96,7 @@ class PeerLoop {
   std::unordered_map<Id, Slot> slots_;
   std::list<Id> idle_;  // longest idle first
   std::deque<Id> due_;  // to be given a turn without an event
+  std::deque<std::pair<Fd, TimePoint>> lobby_;  // accepted, without a place; when it came
   Id last_id_;
 
   std::jthread sweeper_;

@@ -68,7 +68,8 @@ StageShelf::StageShelf(FileStore& store) : store_(store) {
 
 void StageShelf::drop_expired() {
   const time_t oldest = ::time(nullptr) - std::chrono::seconds(kLifetime).count();
-  drop_stages(store_.stage_directory(), [&](const struct stat& st) { return st.st_mtime < oldest; });
+  drop_stages(store_.stage_directory(),
+              [&](const struct stat& st) { return st.st_mtime < oldest; });
 }
 
 Result<void> StageShelf::keep(const std::string& id, StagedFile& stage) {

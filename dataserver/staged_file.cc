@@ -9,7 +9,7 @@
 namespace skein {
 namespace {
 
-// Below this a file's write-back is the kernel's business; small files are often read again at once.
+// Below this a file's write-back is the kernel's business.
 constexpr std::uint64_t kWriteBackBytes = 32 * 1024 * 1024;
 
 std::string descriptor_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
@@ -64,7 +64,8 @@ Result<void> StagedFile::link_as(int directory, const std::string& name) {
     if (::linkat(stage_directory_, name_.c_str(), directory, name.c_str(), 0) == 0) return {};
     // FAT and some network filesystems have no links; a rename that replaces nothing is as good.
     if (errno != EPERM && errno != EOPNOTSUPP) return errno_error(errno, name);
-    if (::renameat2(stage_directory_, name_.c_str(), directory, name.c_str(), RENAME_NOREPLACE) != 0) {
+    if (::renameat2(stage_directory_, name_.c_str(), directory, name.c_str(),
+                    RENAME_NOREPLACE) != 0) {
       return errno_error(errno, name);
     }
     name_.clear();

@@ -4,7 +4,8 @@
 //
 // Positive facts about sealed files do not age; a name not in a trusted listing does not exist.
 // Trust is this process's own and ends when the membership changes. It counts from the moment the
-// nodes were asked; with a silent node among them from the end, or it would be over before it began.
+// nodes were asked; with a silent node among them from the last answer, or it would be over before
+// it began.
 //
 // A node's last share is kept while the node is silent, set aside or not proven yet. It is dropped
 // when the node says it has no such directory, and when no source of the membership names the node

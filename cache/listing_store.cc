@@ -158,35 +158,50 @@ struct ListingStore::Changes {
   std::vector<const NamedEntry*> added;
   std::vector<std::pair<const NamedEntry*, NameRecord>> updated;
   std::vector<std::pair<std::string, NameRecord>> gone;
-  bool kept_unlisted = false;
+  Step step;
+
+  bool full() const { return added.size() + updated.size() + gone.size() >= kMostChanges; }
 };
 
 // Walks what is stored and what is to be stored side by side; both are sorted by name.
 ListingStore::Changes ListingStore::compare(const Listing& merged, bool complete,
-                                            std::int64_t now_s) {
+                                            std::int64_t now_s, std::string_view after) {
   Changes changes;
   const std::vector<NamedEntry>& entries = merged.entries();
-  std::size_t next = 0;
+  const auto begin = std::upper_bound(
+      entries.begin(), entries.end(), after,
+      [](std::string_view name, const NamedEntry& entry) { return name < entry.name; });
+  auto next = static_cast<std::size_t>(begin - entries.begin());
   const auto skip = [&] {
     while (next < entries.size() && (is_hidden(entries, next) || !storable(entries[next].name))) {
       ++next;
     }
   };
+  // Takes new names in front of `limit` (all if null); false when enough is taken.
+  const auto take_new = [&](const std::string_view* limit) {
+    for (skip(); next < entries.size() && (!limit || entries[next].name < *limit); skip()) {
+      if (changes.full()) return false;
+      changes.step.through = entries[next].name;
+      changes.added.push_back(&entries[next++]);
+    }
+    return !changes.full();
+  };
   const std::string prefix = number_key(directory_);
-  t_.walk(Table::kNames, prefix, prefix, [&](std::string_view key, std::string_view value) {
+  const std::string from = name_key(directory_, after);
+  t_.walk(Table::kNames, prefix, from, [&](std::string_view key, std::string_view value) {
     const std::string_view name = key.substr(kDirectoryKeyBytes);
+    if (name <= after) return true;
     const auto record = decode_name(value);
     if (!record) return t_.damaged(), false;
-    for (skip(); next < entries.size() && entries[next].name < name; ++next, skip()) {
-      changes.added.push_back(&entries[next]);
-    }
+    if (!take_new(&name)) return changes.step.more = true, false;
     if (next == entries.size() || entries[next].name != name) {
       const std::int64_t age_s = now_s - record->entry.seen_s;
       const bool young = age_s >= 0 && age_s < kOwnWriteGrace_s;
       if (record->unconfirmed && (!complete || young)) {
-        changes.kept_unlisted |= complete;
+        changes.step.kept_unlisted |= complete;
       } else {
         changes.gone.emplace_back(name, *record);
+        changes.step.through = name;
       }
       return true;
     }
@@ -194,17 +209,20 @@ ListingStore::Changes ListingStore::compare(const Listing& merged, bool complete
     if (listed.entry.is_directory() != record->entry.entry.is_directory()) {
       changes.gone.emplace_back(name, *record);
       changes.added.push_back(&listed);
+      changes.step.through = name;
     } else if (listed.entry != record->entry.entry || record->unconfirmed) {
       changes.updated.emplace_back(&listed, *record);
+      changes.step.through = name;
     }
     return true;
   });
-  for (skip(); next < entries.size(); ++next, skip()) changes.added.push_back(&entries[next]);
+  if (!changes.step.more && !take_new(nullptr)) changes.step.more = true;
   return changes;
 }
 
-bool ListingStore::replace_names(const Listing& merged, bool complete, std::int64_t now_s) {
-  Changes changes = compare(merged, complete, now_s);
+ListingStore::Step ListingStore::replace_names(const Listing& merged, bool complete,
+                                               std::int64_t now_s, std::string_view after) {
+  Changes changes = compare(merged, complete, now_s, after);
   for (const auto& [name, record] : changes.gone) {
     forget(record);
     t_.erase(Table::kNames, name_key(directory_, name));
@@ -215,7 +233,7 @@ bool ListingStore::replace_names(const Listing& merged, bool complete, std::int6
     t_.put(Table::kNames, name_key(directory_, listed->name), encode(record));
   }
   add(changes.added, now_s);
-  return changes.kept_unlisted;
+  return std::move(changes.step);
 }
 
 void ListingStore::add(const std::vector<const NamedEntry*>& names, std::int64_t now_s) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,6 +15,10 @@
 namespace skein {
 
 inline constexpr std::string_view kNextInodeKey = "next";
+inline constexpr std::string_view kFirstInodeKey = "first";  // another one in each new tree
+// Names changed in one transaction, about 5 MiB. LMDB keeps the memory of the largest transaction,
+// and a writer that waits should not wait for a directory of a million names.
+inline constexpr std::size_t kMostChanges = 16384;
 
 // Gives inode numbers out. keep() stores how far it came.
 class Numbers {
@@ -48,13 +53,20 @@ class ListingStore {
   TreeEntry put(std::string_view name, const Entry& entry, std::int64_t now_s);
   void remove(std::string_view name);
 
-  // Tree::store_listing(). True if names were kept that `merged` lacks.
-  bool replace_names(const Listing& merged, bool complete, std::int64_t now_s);
+  // Tree::store_listing(), up to about `kMostChanges` changes behind the name `after`.
+  struct Step {
+    bool kept_unlisted = false;  // names that `merged` lacks were kept
+    bool more = false;           // changes are left: go on behind `through`
+    std::string through;
+  };
+  Step replace_names(const Listing& merged, bool complete, std::int64_t now_s,
+                     std::string_view after);
   void replace_shares(const std::vector<StoredShare>& shares, bool forget_etags);
 
  private:
   struct Changes;
-  Changes compare(const Listing& merged, bool complete, std::int64_t now_s);
+  Changes compare(const Listing& merged, bool complete, std::int64_t now_s,
+                  std::string_view after);
   void add(const std::vector<const NamedEntry*>& names, std::int64_t now_s);
   void forget(const NameRecord& record);
   void write_pieces(std::uint16_t slot, const Listing& listing);

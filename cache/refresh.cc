@@ -10,7 +10,7 @@ namespace skein {
 namespace {
 
 // Another process that stores the same directory in the same milliseconds again and again is no
-// reason to ask for ever: the last answer is then stored whatever is there.
+// reason to ask for ever: the last answer is stored whatever is there, or what is there is as good.
 constexpr int kMostRounds = 3;
 
 }  // namespace
@@ -28,13 +28,13 @@ struct Refresh::Sorted {
 
 Result<Refresh::Outcome> Refresh::run(Inode directory, const ClusterPath& path,
                                       bool in_full) const {
-  for (int round = 1;; ++round) {
-    auto outcome = once(directory, path, in_full, round >= kMostRounds);
+  for (int round = 1; round < kMostRounds; ++round) {
+    auto outcome = once(directory, path, in_full, false);
     if (outcome || outcome.error().code != std::errc::resource_unavailable_try_again) {
       return outcome;
     }
-    if (round >= kMostRounds) return outcome;
   }
+  return once(directory, path, in_full, true);
 }
 
 Result<Refresh::Outcome> Refresh::once(Inode directory, const ClusterPath& path, bool in_full,
@@ -70,8 +70,13 @@ Result<Refresh::Outcome> Refresh::once(Inode directory, const ClusterPath& path,
   Tree::StoreOptions how;
   how.complete = complete;
   if (!overwrite) how.expected_version = heads->version;
-  auto stored = tree.store_listing(directory, merge(listings), shares, how);
-  if (!stored) return stored.error();
+  // A million names are 80 MB: most directories are on one node, and need no copy.
+  auto stored = shares.size() == 1
+                    ? tree.store_listing(directory, shares.front().listing, shares, how)
+                    : tree.store_listing(directory, merge(listings), shares, how);
+  const bool beaten =
+      !stored && stored.error().code == std::errc::resource_unavailable_try_again;
+  if (!stored && !(beaten && overwrite)) return stored.error();
   auto now = tree.share_heads(directory);
   if (!now) return now.error();
   return Outcome{std::move(sorted.missing), complete, now->version};

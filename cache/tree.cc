@@ -49,6 +49,7 @@ class LmdbTree : public Tree {
     options.begin = [this](Transaction& t) {
       const Inode first = std::max(first_number(now_s()), highest_.load() + 1);
       t.put(Table::kFacts, kNextInodeKey, encode_number(first));
+      t.put(Table::kFacts, kFirstInodeKey, encode_number(first));
     };
     options.carry_over = [this](Transaction& from, Transaction& to) {
       return carry_over(from, to, options_.max_bytes / 4);
@@ -108,18 +109,19 @@ class LmdbTree : public Tree {
   Result<void> store_listing(Inode directory, const Listing& merged,
                              const std::vector<StoredShare>& shares,
                              const StoreOptions& options) override {
-    return store_->write([&](Transaction& t) {
-      Numbers numbers(t, highest_);
-      ListingStore listing(t, numbers, directory);
-      if (!listing.directory_is_known()) return t.give_up(unknown(directory));
-      if (options.expected_version && listing.version() != *options.expected_version) {
-        return t.give_up({std::errc::resource_unavailable_try_again,
-                          "the listing was stored by somebody else meanwhile"});
-      }
-      const bool kept_unlisted = listing.replace_names(merged, options.complete, now_s());
-      listing.replace_shares(shares, kept_unlisted);
-      numbers.keep();
-    });
+    Progress progress;
+    progress.version = options.expected_version;
+    do {
+      const Progress before = progress;
+      auto written = store_->write(
+          [&](Transaction& t) {
+            progress = before;
+            store_step(t, directory, merged, shares, options.complete, progress);
+          },
+          before.first ? TreeStore::Bound::kLater : TreeStore::Bound::kNow);
+      if (!written) return written;
+    } while (progress.step.more);
+    return {};
   }
 
   Result<std::vector<StoredShare>> shares(Inode directory) override {
@@ -160,6 +162,37 @@ class LmdbTree : public Tree {
   std::uint64_t size_bytes() override { return store_->size_bytes(); }
 
  private:
+  // How far store_listing() came, from transaction to transaction.
+  struct Progress {
+    ListingStore::Step step;
+    bool kept_unlisted = false;
+    std::optional<std::uint64_t> first;    // which tree this is
+    std::optional<std::uint64_t> version;  // of the shares that are to be replaced
+  };
+
+  // Names are true one by one, so they may be stored in several transactions; the shares come with
+  // the last one. Until then the old ETags stand, and an unfinished listing is asked for again.
+  void store_step(Transaction& t, Inode directory, const Listing& merged,
+                  const std::vector<StoredShare>& shares, bool complete, Progress& progress) {
+    Numbers numbers(t, highest_);
+    ListingStore listing(t, numbers, directory);
+    if (!listing.directory_is_known()) return t.give_up(unknown(directory));
+    const auto first = t.get(Table::kFacts, kFirstInodeKey);
+    const auto tree = first ? decode_number(*first) : std::nullopt;
+    if (!tree) return t.damaged();
+    if (progress.first.value_or(*tree) != *tree ||
+        progress.version.value_or(listing.version()) != listing.version()) {
+      return t.give_up({std::errc::resource_unavailable_try_again,
+                        "the listing was stored by somebody else meanwhile"});
+    }
+    progress.first = *tree;
+    progress.version = listing.version();
+    progress.step = listing.replace_names(merged, complete, now_s(), progress.step.through);
+    progress.kept_unlisted |= progress.step.kept_unlisted;
+    if (!progress.step.more) listing.replace_shares(shares, progress.kept_unlisted);
+    numbers.keep();
+  }
+
   std::int64_t now_s() const { return options_.now_s ? options_.now_s() : std::time(nullptr); }
 
   Options options_;

@@ -93,12 +93,14 @@ class Tree {
     // False: some node did not answer, so that a name put here may be on it.
     bool complete = true;
     // Version of share_heads() when the nodes were asked. If somebody stored since then, what they
-    // stored may be newer: nothing is done, error resource_unavailable_try_again.
+    // stored may be newer: error resource_unavailable_try_again, the shares stay as they are.
+    // (Without it, the same error if that happens in the middle of a very large listing.)
     std::optional<std::uint64_t> expected_version;
   };
   // Replaces the directory's names by `merged` (inodes of names that stay are kept; of names that
   // go are given up) and stores the shares it was merged from. Where a name is both file and
-  // directory the directory wins. Only differences to what is stored are written.
+  // directory the directory wins. Only differences to what is stored are written; of very many,
+  // some may be visible before the others.
   //
   // A name put() here and never listed stays for 5 s although `merged` lacks it, because the
   // listing may be older than the write; the ETags are then stored as "", so that the nodes are

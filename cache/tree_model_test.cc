@@ -55,7 +55,8 @@ class Run {
     const Inode directory = any_directory();
     switch (random_() % 12) {
       case 0:
-        return reopen();
+        if (random_() % 4 == 0) reopen();
+        return;
       case 1:
         now_s_ += static_cast<std::int64_t>(random_() % 4);
         return;
@@ -118,7 +119,8 @@ class Run {
   }
   std::string any_name() {
     const std::string stem(1 + random_() % 3, static_cast<char>('a' + random_() % 3));
-    return random_() % 20 == 0 ? stem + std::string(250, '\xfe') : stem + std::to_string(random_() % 30);
+    if (random_() % 20 == 0) return stem + std::string(250, '\xfe');
+    return stem + std::to_string(random_() % 30);
   }
   Entry any_entry() {
     const bool directory = random_() % 4 == 0;
@@ -159,7 +161,8 @@ class Run {
   void store_listing(Inode directory) {
     std::vector<StoredShare> shares;
     for (const char* node : {"node1", "node2", "node3"}) {
-      if (random_() % 3 != 0) shares.push_back({node, "e" + std::to_string(random_()), any_listing()});
+      if (random_() % 3 == 0) continue;
+      shares.push_back({node, "e" + std::to_string(random_()), any_listing()});
     }
     std::vector<const Listing*> listings;
     for (const StoredShare& share : shares) listings.push_back(&share.listing);
@@ -208,7 +211,7 @@ class Run {
 };
 
 TEST_CASE("tree: any order of changes, listings and restarts leaves what a plain map would hold") {
-  for (int round = 0; round < 8; ++round) {
+  for (int round = 0; round < 5; ++round) {
     const unsigned seed = std::random_device{}();
     INFO("seed ", seed);
     Run run(seed);

@@ -99,7 +99,7 @@ Result<void> TreeStore::read(const Work& work) {
   return done;
 }
 
-Result<void> TreeStore::write(const Work& work) {
+Result<void> TreeStore::write(const Work& work, Bound bound) {
   const Deadline deadline = Deadline::after(kWriteWait);
   std::unique_lock turn(write_mutex_, std::defer_lock);
   if (!turn.try_lock_until(deadline.when())) return busy();
@@ -110,14 +110,15 @@ Result<void> TreeStore::write(const Work& work) {
       if (auto locked = at->lock->lock_writer(deadline); !locked) return locked;
     }
     const WriterTurn locked(at->lock);
-    const std::uint64_t bound =
+    const std::uint64_t most_bytes =
         at->lock ? options_.max_bytes : std::min(options_.max_bytes, kMostBytesInMemory);
+    const bool look_at_size = bound == Bound::kNow && attempt == 0;
     Why why = Why::kDamaged;
     if (at->file->state() == TableFile::State::kBroken) {
       why = Why::kDamaged;
     } else if (replaced(*at)) {
       why = Why::kOpen;
-    } else if (at->file->size_bytes() > bound && attempt == 0) {
+    } else if (look_at_size && at->file->size_bytes() > most_bytes) {
       why = Why::kTooBig;
     } else {
       done = at->file->write(work);

@@ -53,7 +53,10 @@ class TreeStore {
   // wrote holds. Errors: what `work` gave up with; timed_out; as open(2) and write(2) when even a
   // new file in memory (used when the disk is full) could not be made.
   Result<void> read(const Work& work);
-  Result<void> write(const Work& work);
+  // kLater: a file that is too big is not begun anew now, because `work` goes on with what it wrote
+  // before.
+  enum class Bound { kNow, kLater };
+  Result<void> write(const Work& work, Bound bound = Bound::kNow);
 
   std::uint64_t size_bytes() const { return current()->file->size_bytes(); }
 

@@ -232,6 +232,36 @@ TEST_CASE("tree: names come in pages, in byte order, each exactly once") {
   CHECK(scene.tree->names(here, "", 0)->empty());
 }
 
+TEST_CASE("tree: a listing too large for one transaction is stored whole, in order, and again") {
+  Scene scene;
+  const auto listing = [](int first, int count) {
+    std::vector<NamedEntry> entries;
+    for (int i = first; i < first + count; ++i) {
+      entries.push_back({"n" + std::to_string(1'000'000 + i), file(i)});
+      if (i % 1000 == 0) entries.push_back({entries.back().name, directory(i)});
+    }
+    return Listing(std::move(entries));
+  };
+  const Listing before = listing(0, 60'000), after = listing(30'000, 60'000);
+  REQUIRE(scene.tree->store_listing(kRootInode, before, {{"n", "e1", before}}));
+  const TreeEntry stays = *scene.tree->lookup(kRootInode, "n1050001");
+  REQUIRE(scene.tree->put(kRootInode, "a first", file(1)));
+  REQUIRE(scene.tree->put(kRootInode, "z last", file(1)));
+  Tree::StoreOptions options;
+  options.expected_version = scene.tree->share_heads(kRootInode)->version;
+  REQUIRE(scene.tree->store_listing(kRootInode, after, {{"n", "e2", after}}, options));
+  CHECK(*scene.tree->lookup(kRootInode, "n1050001") == stays);
+  CHECK(scene.tree->lookup(kRootInode, "n1031000")->entry == directory(31'000));
+  CHECK(scene.tree->share_heads(kRootInode)->etags.at("n").empty());
+  CHECK(scene.tree->shares(kRootInode)->front().listing == after);
+  const auto names = *scene.tree->names(kRootInode, "", 1'000'000);
+  REQUIRE(names.size() == 60'002);
+  CHECK(names.front().name == "a first");
+  CHECK(names[1].name == "n1030000");
+  CHECK(names[60'000].name == "n1089999");
+  CHECK(names.back().name == "z last");
+}
+
 TEST_CASE("tree: two clusters do not see each other, whatever their names") {
   std::set<std::filesystem::path> folders;
   for (const char* cluster : {"", "%", ".", "..", "a/b", "a%2fb", "A", "a", "caf\xc3\xa9"}) {

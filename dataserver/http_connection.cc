@@ -39,8 +39,9 @@ Reply refusal_of_head(const Error& error) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(Fd socket, Site& site, std::chrono::milliseconds stall)
-    : site_(site), stall_(stall), stream_(std::move(socket)) {
+HttpConnection::HttpConnection(Fd socket, Site& site, Metrics& metrics,
+                               std::chrono::milliseconds stall)
+    : site_(site), metrics_(metrics), stall_(stall), stream_(std::move(socket)) {
   const int on = 1;
   ::setsockopt(stream_.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
@@ -67,6 +68,7 @@ bool HttpConnection::overfull() const {
 bool HttpConnection::send() {
   const std::uint64_t before = output_.sent_bytes();
   const auto outcome = output_.flush(fd());
+  metrics_.sent(output_.sent_bytes() - before);
   if (outcome == OutputQueue::Flush::kCut) return false;
   if (outcome == OutputQueue::Flush::kBroken) {
     deaf_ = true;
@@ -146,8 +148,11 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
 
 HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench& bench) {
   deadline_.reset();
+  began_ = std::chrono::steady_clock::now();
+  metrics_.received(text.size());
   const auto request = RequestHead::parse(text);
   head_only_ = false;
+  verb_ = request ? Metrics::verb_of(request->method()) : Metrics::Verb::kOther;
   if (!request) {
     say_farewell(refusal_of_head(request.error()), bench);
     return std::nullopt;
@@ -163,6 +168,7 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
                          (framing.kind == BodyFraming::Kind::kLength &&
                           framing.length <= stream_.buffered().size());
   if (in_buffer) {
+    metrics_.received(framing.length);
     sink_->take(stream_.buffered().substr(0, framing.length));
     stream_.consume(framing.length);
     finish_request(bench);
@@ -207,6 +213,7 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
     const auto n = body_->read(block.subspan(filled), Deadline::after(kStay));
     if (n) {
       filled += *n;
+      metrics_.received(*n);
     } else if (n.error().code == std::errc::timed_out) {
       // The block belongs to the thread: what is in it must go before the thread does.
       if (filled > 0) {
@@ -240,6 +247,7 @@ void HttpConnection::finish_request(Workbench& bench) {
 }
 
 void HttpConnection::queue(Reply reply, Workbench& bench) {
+  metrics_.answered(verb_, reply.status, std::chrono::steady_clock::now() - began_);
   if (deaf_) return;
   output_.add(reply_head(reply, bench.date.text(), names_keep_alive_));
   if (head_only_ || reply.bodiless) return;

@@ -17,6 +17,7 @@
 #include "core/http_head.h"
 #include "core/http_stream.h"
 #include "dataserver/body_sink.h"
+#include "dataserver/metrics.h"
 #include "dataserver/output_queue.h"
 #include "dataserver/peer.h"
 #include "dataserver/site.h"
@@ -28,8 +29,8 @@ class HttpConnection final : public Peer {
   static constexpr std::size_t kMaxQueuedBytes = 32 * 1024 * 1024;
   static constexpr std::size_t kMaxQueuedFiles = 32;
 
-  // `socket` is non-blocking; `site` is borrowed.
-  HttpConnection(Fd socket, Site& site, std::chrono::milliseconds stall);
+  // `socket` is non-blocking; `site` and `metrics` are borrowed.
+  HttpConnection(Fd socket, Site& site, Metrics& metrics, std::chrono::milliseconds stall);
 
   int fd() const override { return stream_.fd(); }
   Turn take_turn(Workbench& bench) override;
@@ -57,6 +58,7 @@ class HttpConnection final : public Peer {
   Turn wait_for_output();
 
   Site& site_;
+  Metrics& metrics_;
   const std::chrono::milliseconds stall_;
   HttpStream stream_;
   OutputQueue output_;
@@ -70,6 +72,8 @@ class HttpConnection final : public Peer {
   std::optional<TimePoint> output_deadline_;  // while the socket takes no output
 
   // The request being served.
+  Metrics::Verb verb_ = Metrics::Verb::kOther;
+  TimePoint began_ = std::chrono::steady_clock::now();
   bool head_only_ = false;
   bool keep_alive_ = true;
   bool names_keep_alive_ = false;  // HTTP/1.0: its keep-alive must be confirmed

@@ -15,6 +15,7 @@
 #include "dataserver/http_connection.h"
 #include "dataserver/lane_connection.h"
 #include "dataserver/lane_socket.h"
+#include "dataserver/metrics.h"
 #include "dataserver/node_status.h"
 #include "dataserver/options.h"
 #include "dataserver/own_address.h"
@@ -90,6 +91,23 @@ Result<std::unique_ptr<Advertiser>> advertise(const ServerOptions& options, cons
   return Advertiser::start(node, how);
 }
 
+void add_gauges(Metrics& metrics, FileStore& store, const PeerLoop& http) {
+  metrics.add_gauge("skein_open_connections", "HTTP clients connected.",
+                    [&http] { return static_cast<double>(http.peers()); });
+  metrics.add_gauge("skein_queue_depth", "Clients that wait for a thread.",
+                    [&http] { return static_cast<double>(http.due()); });
+  const auto space = [&store](auto field) {
+    const auto found = store.space();
+    return found ? static_cast<double>((*found).*field) : 0.0;
+  };
+  metrics.add_gauge("skein_free_bytes", "Free space of the disk, the reserve included.",
+                    [space] { return space(&FileStore::Space::free_bytes); });
+  metrics.add_gauge("skein_total_bytes", "Size of the disk.",
+                    [space] { return space(&FileStore::Space::total_bytes); });
+  metrics.add_gauge("skein_index_entries", "Names held by cached listings.",
+                    [&store] { return static_cast<double>(store.index().cached_entries()); });
+}
+
 void wait_for_signal(const sigset_t& signals, StageShelf& shelf) {
   const timespec pause{kHousekeeping.count(), 0};
   while (::sigtimedwait(&signals, nullptr, &pause) < 0) shelf.drop_expired();
@@ -107,15 +125,17 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
 
   StageShelf shelf(**store);
   NodeStatus status(node, options.bind.host, **store);
-  Site site(**store, shelf, status);
+  Metrics metrics;
+  Site site(**store, shelf, status, metrics);
   auto http = PeerLoop::start(
       std::move(*listener),
       {.threads = options.threads, .max_peers = allowed_connections(options.connections)},
       [&](Fd socket) {
-        return std::make_unique<HttpConnection>(std::move(socket), site, options.stall);
+        return std::make_unique<HttpConnection>(std::move(socket), site, metrics, options.stall);
       },
       turn_away);
   if (!http) return cannot_serve(http.error().what);
+  add_gauges(metrics, **store, **http);
   std::unique_ptr<PeerLoop> lane;
   if (lane_socket) {
     auto started = PeerLoop::start(

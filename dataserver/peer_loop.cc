@@ -77,6 +77,11 @@ std::size_t PeerLoop::peers() const {
   return slots_.size();
 }
 
+std::size_t PeerLoop::due() const {
+  const std::lock_guard lock(mutex_);
+  return due_.size();
+}
+
 void PeerLoop::stop(Deadline deadline) {
   accepting_ = false;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);

@@ -51,6 +51,8 @@ class PeerLoop {
   void stop(Deadline deadline);
 
   std::size_t peers() const;
+  // Peers that wait for a thread, beside those that epoll holds ready.
+  std::size_t due() const;
 
  private:
   using Id = std::uint64_t;

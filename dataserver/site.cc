@@ -16,6 +16,19 @@ std::unique_ptr<BodySink> answer(Reply reply) {
 
 Reply refuse_private() { return refusal(403, "this name is private to the server"); }
 
+// What is true only now.
+Reply momentary(std::string_view type, std::string text) {
+  Reply reply;
+  reply.add_field("Content-Type", type);
+  reply.add_field("Cache-Control", "no-store");
+  reply.text = std::move(text);
+  return reply;
+}
+
+Reply metrics_reply(const Metrics& metrics) {
+  return momentary("text/plain; version=0.0.4; charset=utf-8", metrics.text());
+}
+
 Reply json_reply(std::string text) {
   Reply reply;
   reply.add_field("Content-Type", "application/json; charset=utf-8");
@@ -28,7 +41,8 @@ std::string reserved_name(const ClusterPath& path) {
   if (path.is_root()) return {};
   const std::string& first = path.components().front();
   const bool reserved = first == "__stage" || first == "__publish" || first == "__drop" ||
-                        first == "__status" || first == "_aggregate" ||
+                        first == "__status" || first == "__metrics" ||
+                        first == "_aggregate" ||
                         first.starts_with("__aggregate") || first.starts_with("__pyramid_") ||
                         first.starts_with("__glob");
   return reserved ? first : std::string();
@@ -46,8 +60,8 @@ ClusterPath tail(const ClusterPath& path, std::size_t count) {
 
 }  // namespace
 
-Site::Site(FileStore& store, StageShelf& shelf, NodeStatus& status)
-    : store_(store), shelf_(shelf), status_(status) {}
+Site::Site(FileStore& store, StageShelf& shelf, NodeStatus& status, const Metrics& metrics)
+    : store_(store), shelf_(shelf), status_(status), metrics_(metrics) {}
 
 std::unique_ptr<BodySink> Site::begin(const RequestHead& request) {
   const std::string_view method = request.method();
@@ -71,10 +85,9 @@ Reply Site::get(const RequestHead& request, const Target& target) {
   if (target.path.components().size() == 1) {
     const std::string name = target.path.name();
     if (name == "__status" && !target.directory) {
-      Reply reply = json_reply(status_.json());
-      reply.add_field("Cache-Control", "no-store");
-      return reply;
+      return momentary("application/json; charset=utf-8", status_.json());
     }
+    if (name == "__metrics" && !target.directory) return metrics_reply(metrics_);
     if (name.starts_with("__glob")) return get_glob(target);
   }
   if (target.directory || target.path.is_root()) {
@@ -83,6 +96,10 @@ Reply Site::get(const RequestHead& request, const Target& target) {
   }
   auto file = store_.open_file(target.path);
   if (file) return file_reply(std::move(*file), target.path.name(), request);
+  // Where Prometheus looks; a file of that name in the root goes before.
+  if (target.path.text() == "metrics" && file.error().code == std::errc::no_such_file_or_directory) {
+    return metrics_reply(metrics_);
+  }
   if (file.error().code != std::errc::is_a_directory) return refusal_of(file.error());
   Reply moved;
   moved.status = 301;
@@ -133,7 +150,7 @@ Site::Sink Site::put_body(const RequestHead& request, const ClusterPath& path,
 
 Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) {
   const std::string name = reserved_name(target.path);
-  if (name == "__status" || name.starts_with("__glob")) {
+  if (name == "__status" || name == "__metrics" || name.starts_with("__glob")) {
     return answer(refusal(403, name + " is a reserved name"));
   }
   if (name != "__stage" && name != "__publish" && name != "__drop") {

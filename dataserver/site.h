@@ -7,6 +7,7 @@
 #include "core/http_head.h"
 #include "dataserver/body_sink.h"
 #include "dataserver/file_store.h"
+#include "dataserver/metrics.h"
 #include "dataserver/node_status.h"
 #include "dataserver/put_file.h"
 #include "dataserver/stage_shelf.h"
@@ -17,7 +18,7 @@ namespace skein {
 class Site {
  public:
   // All are borrowed.
-  Site(FileStore& store, StageShelf& shelf, NodeStatus& status);
+  Site(FileStore& store, StageShelf& shelf, NodeStatus& status, const Metrics& metrics);
 
   // Never null.
   std::unique_ptr<BodySink> begin(const RequestHead& request);
@@ -34,6 +35,7 @@ class Site {
   FileStore& store_;
   StageShelf& shelf_;
   NodeStatus& status_;
+  const Metrics& metrics_;
 };
 
 }  // namespace skein

@@ -122,8 +122,8 @@ def test_metrics_are_prometheus_text(target):
     names = {name for name, _ in samples}
     for name in ("skein_requests_total", "skein_received_bytes_total", "skein_sent_bytes_total",
                  "skein_request_seconds_bucket", "skein_request_seconds_sum",
-                 "skein_request_seconds_count", "skein_open_connections", "skein_queued_requests",
-                 "skein_free_bytes", "skein_total_bytes", "skein_publishes_waiting"):
+                 "skein_request_seconds_count", "skein_open_connections", "skein_queue_depth",
+                 "skein_free_bytes", "skein_total_bytes"):
         assert name in names, name
 
 

@@ -48,9 +48,9 @@ def served_equal(root, run_dir, names, pick, sync):
     problems = []
     try:
         for name in pick.sample(names, min(20, len(names))):
-            status, body = server.get("/" + name)
-            if status != 200 or body != expected(name):
-                problems.append(f"{name}: served with {status} and {len(body)} bytes after restart")
+            reply = server.get("/" + name)
+            if reply.status != 200 or reply.body != expected(name):
+                problems.append(f"{name}: served with {reply.status} and {len(reply.body)} bytes after restart")
         partial = [p.name for p in (pathlib.Path(root) / ".skein/stage").glob("*")
                    if len(p.name.split(".")[0]) != 36]
         problems += [f"left in staging: {name}" for name in partial]

@@ -89,9 +89,9 @@ def one_round(place, pick, number):
         server = Server(disk.mount / "root", env=env, args=["--sync", "publish"])
         problems = []
         for name in pick.sample(names, min(20, len(names))):
-            status, body = server.get("/" + name)
-            if status != 200 or body != expected(name):
-                problems.append(f"{name}: served with {status}, {len(body)} bytes")
+            reply = server.get("/" + name)
+            if reply.status != 200 or reply.body != expected(name):
+                problems.append(f"{name}: served with {reply.status}, {len(reply.body)} bytes")
         server.stop()
         problems += judge(disk.mount / "root", set(names))
     finally:

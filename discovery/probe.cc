@@ -23,7 +23,7 @@ Result<std::string> read_body(HttpStream& stream, BodyFraming framing, Deadline 
   return body;
 }
 
-Result<NodeStatus> ask_status(HttpStream& stream, const NodeAddress& address, Deadline deadline) {
+Result<ProbedStatus> ask_status(HttpStream& stream, const NodeAddress& address, Deadline deadline) {
   const std::string request = "GET /__status HTTP/1.1\r\nHost: " + address.text() +
                               "\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
   if (auto sent = stream.write(request, deadline); !sent) return sent.error();
@@ -64,7 +64,7 @@ class Prober::Cancelable {
   bool begun_ = false;
 };
 
-Result<NodeStatus> Prober::probe(const NodeAddress& address) {
+Result<ProbedStatus> Prober::probe(const NodeAddress& address) {
   const Deadline deadline = Deadline::after(timeout_);
   const std::string what = "GET /__status on " + address.text() + ": ";
   Error last{std::errc::host_unreachable, what + "no address"};

@@ -24,7 +24,7 @@ class Prober {
 
   // Errors: connection_refused, timed_out, host_unreachable, others of connecting; bad_message and
   // message_size (no 200 with a JSON object); operation_canceled after stop().
-  Result<NodeStatus> probe(const NodeAddress& address);
+  Result<ProbedStatus> probe(const NodeAddress& address);
 
   // Probes under way end at once, later ones do not begin.
   void stop();

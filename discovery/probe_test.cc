@@ -33,7 +33,7 @@ TEST_CASE("probe: a Skein node tells id, host, cluster, lane and name") {
   Prober prober(2000ms);
   const auto status = prober.probe(node.address());
   REQUIRE(status);
-  CHECK(*status == NodeStatus{kId, "host-1", "lab", "/run/x.sock", told.name});
+  CHECK(*status == ProbedStatus{kId, "host-1", "lab", "/run/x.sock", told.name});
 }
 
 TEST_CASE("probe: a PYME server, which has none of those keys, is a good node without an id") {
@@ -43,7 +43,7 @@ TEST_CASE("probe: a PYME server, which has none of those keys, is a good node wi
   Prober prober(2000ms);
   const auto status = prober.probe(node.address());
   REQUIRE(status);
-  CHECK(*status == NodeStatus{});
+  CHECK(*status == ProbedStatus{});
 }
 
 TEST_CASE("probe: an id that is no UUID, and keys of odd types, count as absent") {
@@ -51,7 +51,7 @@ TEST_CASE("probe: an id that is no UUID, and keys of odd types, count as absent"
   Prober prober(2000ms);
   const auto status = prober.probe(node.address());
   REQUIRE(status);
-  CHECK(*status == NodeStatus{});
+  CHECK(*status == ProbedStatus{});
 }
 
 TEST_CASE("probe: what is no 200 with a JSON object is no node") {

@@ -107,7 +107,7 @@ Roster::Place* Roster::awaited(const NodeAddress& address) {
   return &at->second;
 }
 
-void Roster::answered(const NodeAddress& address, const NodeStatus& status) {
+void Roster::answered(const NodeAddress& address, const ProbedStatus& status) {
   Place* const place = awaited(address);
   if (place == nullptr) return;
   if (foreign(*place, status)) {
@@ -179,7 +179,7 @@ void Roster::look_at_rivals(Place& place, bool is_news) {
   }
 }
 
-bool Roster::foreign(const Place& place, const NodeStatus& status) const {
+bool Roster::foreign(const Place& place, const ProbedStatus& status) const {
   if (status.name.empty() || place.hints.contains(Source::kStatic)) return false;
   Node said;
   said.name = status.name;
@@ -203,7 +203,7 @@ Node Roster::node_of(const Place& place) {
   if (node.name.empty()) node.name = first_known(hints, &Node::name);
   if (place.kind == Kind::kAlive) {
     // The answer is the truth; a hint that speaks of another node tells nothing of this one.
-    const NodeStatus& status = place.status;
+    const ProbedStatus& status = place.status;
     node.id = status.id;
     node.host_id = status.host_id;
     node.cluster = status.cluster;

@@ -54,7 +54,7 @@ class Roster {
   // The next time that take_due() may have something; nullopt: nothing is waiting.
   std::optional<TimePoint> next_due() const;
 
-  void answered(const NodeAddress& address, const NodeStatus& status);
+  void answered(const NodeAddress& address, const ProbedStatus& status);
   void failed(const NodeAddress& address, const Error& why);
 
   // A caller saw the node of this Node::key() fail: its next failed probe sets it aside.
@@ -75,7 +75,7 @@ class Roster {
     NodeAddress address;
     std::map<Source, Node> hints;  // by those sources that name it
     NodeState::Kind kind = NodeState::Kind::kUnproven;
-    NodeStatus status;  // the last answer's
+    ProbedStatus status;  // the last answer's
     std::string why;    // of the last failure
     bool in_flight = false;
     bool again = false;      // asked for while in flight
@@ -97,7 +97,7 @@ class Roster {
   // A server started anew elsewhere makes its former address doubtful.
   void look_at_rivals(Place& place, bool is_news);
   // Outside the filter by its own word: the address was taken over by another cluster's server.
-  bool foreign(const Place& place, const NodeStatus& status) const;
+  bool foreign(const Place& place, const ProbedStatus& status) const;
 
   static Node node_of(const Place& place);
   static std::string identity(const Place& place);

@@ -25,8 +25,8 @@ Node named(const std::string& host, const std::string& name, const std::string& 
   return node;
 }
 
-NodeStatus says(const std::string& id, const std::string& name = "") {
-  NodeStatus status;
+ProbedStatus says(const std::string& id, const std::string& name = "") {
+  ProbedStatus status;
   status.id = id;
   status.name = name;
   return status;
@@ -44,7 +44,7 @@ struct Scene {
     for (const auto& address : roster.take_due(100, 100)) hosts.insert(address.host);
     return hosts;
   }
-  void answer(const std::string& host, const NodeStatus& status) {
+  void answer(const std::string& host, const ProbedStatus& status) {
     REQUIRE(due().contains(host));
     roster.answered({host, 80}, status);
   }

@@ -15,11 +15,11 @@ std::string text_at(const nlohmann::json& object, const char* key) {
 
 }  // namespace
 
-Result<NodeStatus> parse_node_status(std::string_view json) {
+Result<ProbedStatus> parse_node_status(std::string_view json) {
   constexpr bool kThrow = false;
   const auto object = nlohmann::json::parse(json, nullptr, kThrow);
   if (!object.is_object()) return Error{std::errc::bad_message, "status is no JSON object"};
-  NodeStatus status{text_at(object, "NodeId"), text_at(object, "HostId"),
+  ProbedStatus status{text_at(object, "NodeId"), text_at(object, "HostId"),
                     text_at(object, "Cluster"), text_at(object, "Lane"),
                     text_at(object, "InstanceName")};
   if (!is_uuid(status.id)) status.id.clear();

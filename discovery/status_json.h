@@ -10,17 +10,17 @@
 namespace skein {
 
 // Each "" when the reply does not hold it.
-struct NodeStatus {
+struct ProbedStatus {
   std::string id;  // UUID; anything else counts as absent
   std::string host_id;
   std::string cluster;
   std::string lane;
   std::string name;  // mDNS instance name
 
-  bool operator==(const NodeStatus&) const = default;
+  bool operator==(const ProbedStatus&) const = default;
 };
 
 // Errors: bad_message (no JSON object). A key of the wrong type counts as absent.
-Result<NodeStatus> parse_node_status(std::string_view json);
+Result<ProbedStatus> parse_node_status(std::string_view json);
 
 }  // namespace skein

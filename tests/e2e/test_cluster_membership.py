@@ -85,8 +85,9 @@ def two_nodes_with_files(servers, mounts):
     return nodes, mount
 
 
-@pytest.mark.parametrize("how", ["kill", "suspend"])
-def test_a_node_that_dies_or_hangs_does_not_hang_the_mount(servers, mounts, how):
+# A dead node is known at once, since its host refuses; a stopped one only by waiting for it.
+@pytest.mark.parametrize("how, read_limit_s", [("kill", 1), ("suspend", 5)])
+def test_a_node_that_dies_or_hangs_does_not_hang_the_mount(servers, mounts, how, read_limit_s):
     nodes, mount = two_nodes_with_files(servers, mounts)
     getattr(nodes[1], how)()
 
@@ -97,7 +98,7 @@ def test_a_node_that_dies_or_hangs_does_not_hang_the_mount(servers, mounts, how)
     names = os.listdir(mount.path)
     list_s = time.monotonic() - started
     assert "on0" in names
-    assert read_s < 1, f"a file on the living node took {read_s:.1f} s"
+    assert read_s < read_limit_s, f"a file on the living node took {read_s:.1f} s"
     assert list_s < 5, f"ls of the root took {list_s:.1f} s"
 
     # Its own file ends in an error, not in waiting.
@@ -110,7 +111,8 @@ def test_a_node_that_dies_or_hangs_does_not_hang_the_mount(servers, mounts, how)
     started = time.monotonic()
     (mount.path / "after").write_bytes(b"still works")
     assert time.monotonic() - started < 10
-    assert nodes[0].get("/after").body == b"still works"
+    # close() returns when the bytes are safe; the seal follows it, within the 3 s for all others.
+    eventually(lambda: nodes[0].get("/after").body == b"still works", 3, "sealed")
 
 
 def test_a_node_that_comes_back_is_used_again_without_a_remount(servers, mounts, tmp_path):

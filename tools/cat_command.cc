@@ -35,8 +35,8 @@ Command add_cat(CLI::App& parent) {
       parent, {.name = "cat",
                .usage = "[options] PATH...",
                .summary = "write files to standard output",
-               .description = "Writes the files to standard output, one after the other. A copy on\n"
-                              "another node goes on where one fails.",
+               .description = "Writes the files to standard output, one after the other. If one\n"
+                              "copy fails, one on another node goes on.",
                .example = "skein cat /2024_05_02/scan/metadata.json | jq ."});
   auto paths = std::make_shared<std::vector<std::string>>();
   app->add_option("PATH", *paths)->required();

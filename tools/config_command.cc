@@ -38,8 +38,8 @@ Command add_config(CLI::App& parent) {
        .summary = "effective settings and where each comes from",
        .description =
            "Shows each setting, its value and its origin. Later wins: default, the file\n"
-           "/etc/skein/skein.toml, ~/.config/skein/skein.toml ($SKEIN_CONFIG names one file in place\n"
-           "of both), environment (SKEIN_CLUSTER, SKEIN_MOUNT_CACHE_DIR, ...), flag.",
+           "/etc/skein/skein.toml, ~/.config/skein/skein.toml ($SKEIN_CONFIG names one file in\n"
+           "place of both), environment (SKEIN_CLUSTER, SKEIN_MOUNT_CACHE_DIR, ...), flag.",
        .example = "skein --cluster lab config",
        .exit_status = "0 shown; 1 output failed; 2 wrong usage, or a setting is wrong"});
   auto json = std::make_shared<bool>(false);

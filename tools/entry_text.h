@@ -1,4 +1,4 @@
-// How one entry of the cluster is shown, the same in every command: as a JSON object and as `ls -l`.
+// How one entry of the cluster is shown, the same in every command: as a JSON object, as `ls -l`.
 #pragma once
 
 #include <string>

@@ -83,8 +83,8 @@ Command add_find(CLI::App& parent) {
                .usage = "[PATH...] [tests]",
                .summary = "search a tree by name, type and size",
                .description = "Prints the path of everything below each PATH (of / if none is\n"
-                              "given) that passes all tests. find(1)'s spelling is understood too:\n"
-                              "-name, -iname, -type, -size, -maxdepth, -print0.",
+                              "given) that passes all tests. find(1)'s spelling is understood\n"
+                              "too: -name, -iname, -type, -size, -maxdepth, -print0.",
                .example = "skein find /2024_05_02 -name '*.tif' -size +100M"});
   auto options = std::make_shared<FindOptions>();
   options->paths = {"/"};

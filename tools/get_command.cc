@@ -198,11 +198,11 @@ Command add_get(CLI::App& parent) {
        .usage = "[options] SOURCE... DESTINATION",
        .summary = "copy files out of the cluster",
        .description =
-           "Copies files of the cluster to this computer. DESTINATION is a folder if it ends in /,\n"
-           "is one already, or there are several sources; else it is the new file's name. With -r\n"
-           "a directory arrives in DESTINATION under its own name (of / what is in it). Folders are\n"
-           "made as needed. A file appears under its name when it is whole and its size is right;\n"
-           "existing files are refused and counted.",
+           "Copies files of the cluster to this computer. DESTINATION is a folder if it ends in\n"
+           "/, is one already, or there are several sources; else it is the new file's name. With\n"
+           "-r a directory arrives in DESTINATION under its own name (of /, what is in it).\n"
+           "Folders are made as needed. A file appears under its name when it is whole and its\n"
+           "size is right; existing files are refused and counted.",
        .example = "skein get -r /2024_05_02/scan ~/data/"});
   auto options = std::make_shared<GetOptions>();
   app->add_option("SOURCE", options->words)->required();

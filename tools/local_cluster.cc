@@ -42,7 +42,8 @@ void pause_briefly() { ::poll(nullptr, 0, kStepMs); }
 }  // namespace
 
 Result<RunningNode> parse_ready_line(const std::string& line) {
-  const auto value = [&](std::string_view key, std::string_view next) -> std::optional<std::string> {
+  using Value = std::optional<std::string>;
+  const auto value = [&](std::string_view key, std::string_view next) -> Value {
     const std::size_t begin = line.find(key);
     if (begin == std::string::npos) return std::nullopt;
     const std::size_t from = begin + key.size();

@@ -22,8 +22,8 @@ struct LocalEntry {
 using TreeFailure = std::function<void(const std::filesystem::path& file, const Error& why)>;
 
 // All below `folder`, to go below `path`, names sorted. Links to files are followed; links to
-// folders (they may lead in circles), devices, pipes and sockets are failures, as are names too long
-// for a cluster.
+// folders (they may lead in circles), devices, pipes and sockets are failures, as are names
+// that are too long for a cluster.
 void list_local_tree(const std::filesystem::path& folder, const ClusterPath& path,
                      std::vector<LocalEntry>& found, const TreeFailure& failed);
 

@@ -31,7 +31,8 @@ TEST_CASE("local tree: files and empty folders are found, what can't be stored i
 
   std::vector<std::string> paths;
   for (const LocalEntry& entry : found) paths.push_back(entry.path.text());
-  CHECK(paths == std::vector<std::string>{"in/b.tif", "in/sub/a.tif", "in/sub/empty", "in/to-file"});
+  const std::vector<std::string> expected{"in/b.tif", "in/sub/a.tif", "in/sub/empty", "in/to-file"};
+  CHECK(paths == expected);
   CHECK(found[0].size_bytes == 5);
   CHECK(found[2].is_folder);
   CHECK(found[3].size_bytes == 5);

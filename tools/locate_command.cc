@@ -67,7 +67,7 @@ Command add_locate(CLI::App& parent) {
       parent, {.name = "locate",
                .usage = "[options] PATH...",
                .summary = "which nodes have a file",
-               .description = "One line for each copy: node, bytes, path. Copies on this host come\n"
+               .description = "One line for each copy: node, bytes, path. Copies on this host are\n"
                               "first.",
                .example = "skein locate /2024_05_02/scan/metadata.json"});
   auto options = std::make_shared<LocateOptions>();

@@ -57,7 +57,7 @@ std::string json_of(const NodeState& state, const NodeStatus& status) {
 
 ExitStatus run_nodes(const NodesOptions& options, const Surroundings& with) {
   auto session =
-      Session::open_unsettled(with, options.all ? std::optional<std::string>("") : std::nullopt);
+      Session::open_even_without(with, options.all ? std::optional<std::string>("") : std::nullopt);
   if (!session) return refuse(with, session.error());
   const std::vector<NodeState> states = (*session)->membership().states();
   NodeList alive;
@@ -102,7 +102,8 @@ Command add_nodes(CLI::App& parent) {
        .description = "One line for each node of the cluster that mDNS, the registry of this host\n"
                       "or the settings name, whether it answers or not, and why not.",
        .example = "skein nodes --all",
-       .exit_status = "0 at least one node is alive; 1 output failed; 2 wrong usage; 3 no node found"});
+       .exit_status =
+           "0 at least one node is alive; 1 output failed; 2 wrong usage; 3 no node found"});
   auto options = std::make_shared<NodesOptions>();
   app->add_flag("-a,--all", options->all, "of every cluster");
   app->add_flag("-h,--human", options->human, "sizes as 1.5G");

@@ -14,7 +14,8 @@ TEST_CASE("printable: no name can send a terminal a command or break a line") {
 }
 
 TEST_CASE("printable: ordinary names of any language stay as they are") {
-  for (const char* name : {"frame00042.pzf", "a b#c%20", "Zelle \xc3\xa4.tif", "\xe7\xb4\xb0\xe8\x83\x9e"}) {
+  for (const char* name :
+       {"frame00042.pzf", "a b#c%20", "Zelle \xc3\xa4.tif", "\xe7\xb4\xb0\xe8\x83\x9e"}) {
     CHECK(printable(name) == name);
   }
 }

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "tools/printable.h"
 
@@ -16,15 +15,12 @@ constexpr std::chrono::milliseconds kRedraw{100};
 constexpr std::size_t kLeastNameColumns = 8;
 
 std::string clock_text(std::uint64_t seconds) {
-  char text[32];
-  if (seconds >= 3600) {
-    std::snprintf(text, sizeof text, "%llu:%02u:%02u", static_cast<unsigned long long>(seconds / 3600),
-                  static_cast<unsigned>(seconds / 60 % 60), static_cast<unsigned>(seconds % 60));
-  } else {
-    std::snprintf(text, sizeof text, "%u:%02u", static_cast<unsigned>(seconds / 60),
-                  static_cast<unsigned>(seconds % 60));
-  }
-  return text;
+  const auto two_digits = [](std::uint64_t number) {
+    return (number < 10 ? "0" : "") + std::to_string(number);
+  };
+  const std::string last = two_digits(seconds % 60);
+  if (seconds < 3600) return std::to_string(seconds / 60) + ":" + last;
+  return std::to_string(seconds / 3600) + ":" + two_digits(seconds / 60 % 60) + ":" + last;
 }
 
 // The last `columns` characters, never cut inside a UTF-8 sequence.

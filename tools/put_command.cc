@@ -46,10 +46,11 @@ Result<Readable> copy_stream(int from, const std::string& name) {
     if (got < 0) return errno_error(errno, "read " + name);
     if (got == 0) return copy;
     for (ssize_t at = 0; at < got;) {
-      const ssize_t put = ::write(copy.fd.get(), block.data() + at, static_cast<std::size_t>(got - at));
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) return errno_error(errno, "temporary copy of " + name);
-      at += put;
+      const auto left = static_cast<std::size_t>(got - at);
+      const ssize_t written = ::write(copy.fd.get(), block.data() + at, left);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return errno_error(errno, "temporary copy of " + name);
+      at += written;
     }
     copy.size_bytes += static_cast<std::uint64_t>(got);
   }
@@ -121,7 +122,8 @@ class Put {
     }
     const bool is_local_folder = !is_stdin && S_ISDIR(info.st_mode);
     if (is_local_folder && !options_.recursive) {
-      return failed(source, target, {std::errc::is_a_directory, "it is a folder; -r puts it whole"});
+      return failed(source, target,
+                    {std::errc::is_a_directory, "it is a folder; -r puts it whole"});
     }
     if (is_stdin && into_folder) {
       return failed(source, target, {std::errc::is_a_directory,
@@ -212,11 +214,11 @@ Command add_put(CLI::App& parent) {
        .description =
            "Stores each file once, on the node written to longest ago. TARGET is a cluster\n"
            "directory if it ends in /, is one already, or there are several files; else it is the\n"
-           "new file's name. With -r a folder goes into TARGET under its own name; FOLDER/. stands\n"
-           "for what is in it. Directories are made as needed. Links to files are followed; links\n"
-           "to folders, pipes and devices inside a folder are refused. FILE - is standard input,\n"
-           "kept in $TMPDIR until its end. Existing names are refused and counted: what is in the\n"
-           "cluster never changes.",
+           "new file's name. With -r a folder goes into TARGET under its own name; FOLDER/.\n"
+           "stands for what is in it. Directories are made as needed. Links to files are\n"
+           "followed; links to folders, pipes and devices inside a folder are refused. FILE - is\n"
+           "standard input, kept in $TMPDIR until its end. Existing names are refused and\n"
+           "counted: what is in the cluster never changes.",
        .example = "skein put -r scan /2024_05_02/"});
   auto options = std::make_shared<PutOptions>();
   app->add_option("FILE", options->words)->required();

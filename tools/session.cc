@@ -51,8 +51,8 @@ Session::Session(std::unique_ptr<Membership> membership, std::chrono::millisecon
       downloader_(client_, *membership_),
       uploader_(client_, placement_, *membership_) {}
 
-Result<std::unique_ptr<Session>> Session::open_unsettled(const Surroundings& with,
-                                                         const std::optional<std::string>& cluster) {
+Session::Opened Session::open_even_without(const Surroundings& with,
+                                           const std::optional<std::string>& cluster) {
   auto wanted = wanted_nodes(with, cluster);
   if (!wanted) return wanted.error();
   auto session = std::unique_ptr<Session>(new Session(
@@ -61,11 +61,11 @@ Result<std::unique_ptr<Session>> Session::open_unsettled(const Surroundings& wit
   return session;
 }
 
-Result<std::unique_ptr<Session>> Session::open(const Surroundings& with,
-                                               const std::optional<std::string>& cluster) {
+Session::Opened Session::open(const Surroundings& with,
+                              const std::optional<std::string>& cluster) {
   auto wanted = wanted_nodes(with, cluster);
   if (!wanted) return wanted.error();
-  auto session = open_unsettled(with, cluster);
+  auto session = open_even_without(with, cluster);
   if (!session) return session;
   const NodeSnapshot nodes = (*session)->nodes();
   if (nodes->empty()) return no_node(wanted->options, (*session)->membership().states());

@@ -22,11 +22,11 @@ class Session {
   // sources are, for at most kSettle. `cluster`: from a URI, in place of the setting.
   // Errors: host_unreachable (no node answered, or a --node is of another cluster);
   // invalid_argument (a node's URL).
-  static Result<std::unique_ptr<Session>> open(const Surroundings& with,
-                                               const std::optional<std::string>& cluster = {});
+  using Opened = Result<std::unique_ptr<Session>>;
+  static Opened open(const Surroundings& with, const std::optional<std::string>& cluster = {});
   // The same, but no node is no error: for `skein nodes`.
-  static Result<std::unique_ptr<Session>> open_unsettled(const Surroundings& with,
-                                                         const std::optional<std::string>& cluster);
+  static Opened open_even_without(const Surroundings& with,
+                                  const std::optional<std::string>& cluster);
 
   Membership& membership() { return *membership_; }
   NodeClient& client() { return client_; }

@@ -72,8 +72,8 @@ Command add_stat(CLI::App& parent) {
       parent, {.name = "stat",
                .usage = "[options] PATH...",
                .summary = "type, size, time and nodes of files",
-               .description = "Shows type, size, time stored and the nodes that have it. Of copies,\n"
-                              "the earliest time counts.",
+               .description = "Shows type, size, time stored and the nodes that have it. Of all\n"
+                              "copies, the earliest time counts.",
                .example = "skein stat /2024_05_02/scan"});
   auto options = std::make_shared<StatOptions>();
   app->add_option("PATH", options->paths)->required();

@@ -126,8 +126,8 @@ Command add_status(CLI::App& parent) {
       {.name = "status",
        .usage = "[options] [NODE...]",
        .summary = "load and space of nodes, and their sum",
-       .description = "Asks the nodes (all of the cluster if none is given) how they are. NODE is an\n"
-                      "address, URL, id or computer name as `skein nodes` shows them.",
+       .description = "Asks the nodes (all of the cluster if none is given) how they are. NODE is\n"
+                      "an address, URL, id or computer name as `skein nodes` shows them.",
        .example = "skein status -h"});
   auto options = std::make_shared<StatusOptions>();
   app->add_option("NODE", options->nodes);

@@ -59,7 +59,9 @@ Result<Found> find_path(Session& session, Messages& messages, const ClusterPath&
   if (listing.error().code == std::errc::no_such_file_or_directory) {
     return Error{listing.error().code, "no such file or directory"};
   }
-  if (listing.error().code != std::errc::not_a_directory) return without_path(listing.error(), path);
+  if (listing.error().code != std::errc::not_a_directory) {
+    return without_path(listing.error(), path);
+  }
   auto located = session.downloader().find(path);
   if (!located) return without_path(located.error(), path);
   const auto size = static_cast<std::int64_t>(located->copies.front().info.size_bytes);

@@ -14,9 +14,9 @@
 
 #include "client/union_listing.h"
 
+namespace skein {
 namespace {
 
-using namespace skein;
 using namespace std::chrono_literals;
 
 constexpr int kRounds = 1000;
@@ -73,9 +73,7 @@ void measure(const char* name, const std::function<bool()>& round) {
               us[us.size() * 99 / 100]);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   if (argc < 3) {
     std::fprintf(stderr, "usage: bench-client-listing PATH NODE-URL...\n");
     return 2;
@@ -128,3 +126,8 @@ int main(int argc, char** argv) {
   });
   return 0;
 }
+
+}  // namespace
+}  // namespace skein
+
+int main(int argc, char** argv) { return skein::run(argc, argv); }

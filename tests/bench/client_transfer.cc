@@ -14,9 +14,8 @@
 #include "client/node_client.h"
 #include "core/fd.h"
 
+namespace skein {
 namespace {
-
-using namespace skein;
 
 constexpr int kSmallReads = 10'000;
 
@@ -25,9 +24,7 @@ int fail(const std::string& why) {
   return 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   const std::vector<std::string> arguments(argv, argv + argc);
   const bool usable = argc == 4 || (argc == 5 && arguments[1] == "put");
   const auto address = usable ? parse_node_url(arguments[2]) : parse_node_url("");
@@ -65,3 +62,8 @@ int main(int argc, char** argv) {
   }
   return 0;
 }
+
+}  // namespace
+}  // namespace skein
+
+int main(int argc, char** argv) { return skein::run(argc, argv); }

@@ -110,13 +110,14 @@ Result<void> Files::flush(const OpenFile& file, int thread) {
   if (!file.writes) return {};
   const bool killed = is_dying_of_signal(thread);
   parts_.unsealed.note_killed(file.session, killed);
-  // Nobody will be told, and the file is about to be dropped.
-  if (killed) return {};
+  // A file about to be dropped needs no stage.
+  if (killed || !parts_.unsealed.contains(file.session)) return {};
   return file.session->flush();
 }
 
 Result<void> Files::sync(const OpenFile& file) {
-  return file.writes ? file.session->sync() : Result<void>();
+  if (!file.writes || !parts_.unsealed.contains(file.session)) return {};
+  return file.session->sync();
 }
 
 void Files::release(std::unique_ptr<OpenFile> file) {

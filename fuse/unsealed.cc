@@ -69,9 +69,10 @@ std::vector<std::pair<std::string, Unsealed::Session>> Unsealed::in_directory(
   return found;
 }
 
-bool Unsealed::empty() const {
+bool Unsealed::contains(const Session& session) const {
   const std::lock_guard lock(mutex_);
-  return records_.empty();
+  return std::any_of(records_.begin(), records_.end(),
+                     [&](const auto& pair) { return pair.second.session == session; });
 }
 
 bool Unsealed::schedule(const Place& place, Record& record) const {

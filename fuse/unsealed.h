@@ -58,8 +58,9 @@ class Unsealed {
   // Null: no such file here.
   Session find(const Place& place) const;
   Session find(Inode inode) const;
+  // False for one that was unlinked: nobody will ask for its bytes again.
+  bool contains(const Session& session) const;
   std::vector<std::pair<std::string, Session>> in_directory(Inode directory) const;
-  bool empty() const;
 
   // Waits while the file is being sealed, or probably is about to be. True: it has left this set.
   bool wait_if_closing(const Session& session);

@@ -1,0 +1,214 @@
+"""skein-mount as a program: what it says, when it returns, how it ends, and how fstab uses it."""
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+from harness import BUILD, MOUNT, SLOW, eventually, mounts_under, needs_fuse, needs_root
+
+pytestmark = [needs_fuse, needs_root]
+
+HELPER = BUILD / "fuse" / "mount.fuse.skein"
+
+
+def call(*words, program=MOUNT, timeout=20, **options):
+    return subprocess.run([str(program), *map(str, words)], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=timeout * SLOW, **options)
+
+
+def assert_refused(done, status, *parts):
+    assert done.returncode == status, done
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    for part in parts:
+        assert part in done.stderr, done.stderr
+
+
+def test_help_and_version():
+    done = call("--help")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "exit status: 0 mounted" in done.stdout
+    assert call("--version").stdout.startswith("skein-mount ")
+
+
+def test_wrong_usage(tmp_path):
+    assert_refused(call(), 2, "MOUNTPOINT")
+    assert_refused(call(tmp_path, "--no-such-flag"), 2, "--no-such-flag")
+    assert_refused(call(tmp_path, "-o", "no_such_option"), 2, "no_such_option")
+    assert_refused(call(tmp_path, "--node", "http://:x/"), 2, "--node")
+    (tmp_path / "bad.toml").write_text("no_such = 1\n")
+    assert_refused(call(tmp_path, env={**os.environ, "SKEIN_CONFIG": str(tmp_path / "bad.toml")}),
+                   2, "no_such", "bad.toml:1")
+
+
+def test_mount_points_that_will_not_do(tmp_path, servers, mounts):
+    server = servers()
+    assert_refused(call(tmp_path / "none", "--node", server.url), 1, "none", "No such file")
+    (tmp_path / "file").touch()
+    assert_refused(call(tmp_path / "file", "--node", server.url), 1, "not a directory")
+    mount = mounts(nodes=[server])
+    assert_refused(call(mount.path, "--node", server.url), 1, "already a Skein mount")
+    for pid in mount.pids():
+        os.kill(pid, signal.SIGKILL)
+    assert_refused(call(mount.path, "--node", server.url), 1, "fusermount3 -u -z")
+    subprocess.run(["umount", "-l", mount.path], check=True)
+    assert_refused(call(tmp_path, "--node", server.url,
+                        env={**os.environ, "SKEIN_MOUNT_CACHE_DIR": "/proc/none"}), 1, "/proc/none")
+
+
+def test_no_node_found(tmp_path):
+    started = time.monotonic()
+    assert_refused(call(tmp_path, "--cluster", "nobody", "--wait-for-nodes", "1"), 3,
+                   "'nobody'", "skein-dataserver")
+    assert time.monotonic() - started < 5 * SLOW
+    assert_refused(call(tmp_path, "--node", "http://127.0.0.1:1", "--wait-for-nodes", "1"), 3,
+                   "127.0.0.1:1")
+    assert mounts_under(tmp_path) == []
+
+
+def test_a_mount_without_nodes_gets_them_later(tmp_path, servers, mounts):
+    mount = mounts(cluster="test", args=["--wait-for-nodes", "0"])
+    with pytest.raises(OSError):
+        (mount.path / "f").write_bytes(b"nowhere to go")
+    servers(advertise="local")
+    eventually(lambda: (mount.path / "f").write_bytes(b"x") if os.listdir(mount.path) == [] else 1,
+               5)
+    assert (mount.path / "f").read_bytes() == b"x"
+
+
+def test_it_waits_for_a_node_that_starts_meanwhile(tmp_path, servers):
+    (tmp_path / "m").mkdir()
+    waiting = subprocess.Popen([MOUNT, tmp_path / "m", "--cluster", "test"],
+                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    servers(advertise="local")
+    _, said = waiting.communicate(timeout=15)
+    assert (waiting.returncode, said) == (0, b"")
+    subprocess.run(["umount", tmp_path / "m"], check=True, timeout=10)
+    eventually(lambda: not list_of_mounts(tmp_path), 5)
+
+
+def list_of_mounts(folder):
+    lines = [read_or_nothing(f"/proc/{pid}/cmdline") for pid in os.listdir("/proc")
+             if pid.isdigit()]
+    return [line for line in lines
+            if b"mount" in line.split(b"\0")[0] and str(folder).encode() in line]
+
+
+def read_or_nothing(path):
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_end_it_in_the_foreground(servers, mounts, end):
+    mount = mounts(nodes=[servers()], foreground=True)
+    (mount.path / "f").write_bytes(b"x")
+    mount.process.send_signal(end)
+    assert mount.process.wait(10) == 0
+    assert not mount.is_mounted()
+
+
+@pytest.mark.parametrize("command", [["umount"], ["fusermount3", "-u"]])
+def test_unmounting_ends_the_program(servers, mounts, command):
+    mount = mounts(nodes=[servers()])
+    pids = mount.pids()
+    assert len(pids) == 1
+    file = open(mount.path / "f", "wb")
+    busy = subprocess.run([*command, mount.path], capture_output=True, text=True, timeout=10)
+    assert busy.returncode != 0 and "busy" in busy.stderr
+    file.close()
+    eventually(lambda: subprocess.run([*command, mount.path], capture_output=True,
+                                      timeout=10).returncode == 0, 5)
+    eventually(lambda: not mount.pids(), 5, "the program ends")
+
+
+def test_it_holds_no_terminal_and_says_nothing(servers, tmp_path):
+    server = servers()
+    (tmp_path / "m").mkdir()
+    # communicate() returns at the end of file only: a daemon that kept stdout would hold it.
+    started = subprocess.Popen([MOUNT, tmp_path / "m", "--node", server.url],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = started.communicate(timeout=10)
+    try:
+        assert (started.returncode, out, err) == (0, b"", b"")
+        line = [row for row in pathlib.Path("/proc/self/mounts").read_text().splitlines()
+                if str(tmp_path / "m") in row][0]
+        assert line.startswith("skein:") and " fuse.skein " in line
+    finally:
+        subprocess.run(["umount", tmp_path / "m"], check=True, timeout=10)
+    eventually(lambda: not list_of_mounts(tmp_path), 5)
+
+
+def mount_in_namespace(script, tmp_path, run_dir, timeout=40):
+    """Runs a shell script in a mount namespace of its own where mount(8) finds our helper."""
+    sbin = tmp_path / "sbin"
+    sbin.mkdir()
+    overlay = (f"mount -t tmpfs none {sbin} && mkdir {sbin}/up {sbin}/work && "
+               f"mount -t overlay none -o lowerdir=/usr/sbin,upperdir={sbin}/up,"
+               f"workdir={sbin}/work /usr/sbin && ln -s {HELPER} /usr/sbin/mount.fuse.skein && ")
+    return subprocess.run(["unshare", "-m", "bash", "-c", overlay + script], capture_output=True,
+                          text=True, timeout=timeout * SLOW, stdin=subprocess.DEVNULL)
+
+
+def test_fstab(servers, tmp_path, run_dir):
+    if mount_in_namespace("true", tmp_path, run_dir).returncode != 0:
+        pytest.skip("needs overlay: /usr/sbin cannot be overlaid here")
+    (tmp_path / "sbin").rmdir()
+    server = servers(advertise="local")
+    point = tmp_path / "m"
+    point.mkdir()
+    lines = [f"test {point} fuse.skein _netdev,nofail,noauto,x-systemd.automount,umask=027 0 0",
+             f"skein {point} fuse.skein noauto,cluster=test,ro 0 0",
+             f"{server.url} {point} fuse.skein noauto,defaults 0 0"]
+    script = "true"
+    for i, line in enumerate(lines):
+        write = f"echo {i} > {point}/f{i}" if ",ro" not in line else f"! touch {point}/no 2>&-"
+        script += (f" && echo '{line}' > {tmp_path}/fstab && mount -T {tmp_path}/fstab {point}"
+                   f" && findmnt -n -o FSTYPE,OPTIONS {point} && {write} && umount {point}")
+    done = mount_in_namespace(script, tmp_path, run_dir)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = done.stdout.splitlines()
+    assert len(shown) == 3 and all(row.startswith("fuse.skein") for row in shown), shown
+    eventually(lambda: {p.name for p in server.root.glob("f*")} == {"f0", "f2"}, 5)
+    eventually(lambda: not list_of_mounts(point), 5, "the programs end")
+
+
+def test_the_helper_refuses_what_it_does_not_know(tmp_path):
+    assert_refused(call("test", tmp_path, "-o", "no_such=1", program=HELPER), 2, "no_such")
+    assert_refused(call("test", program=HELPER), 2, "SOURCE MOUNTPOINT")
+
+
+def test_modes_and_owner_are_options(servers, mounts):
+    mount = mounts(nodes=[servers()], args=["-o", "uid=12,gid=34,umask=077"])
+    (mount.path / "d").mkdir()
+    (mount.path / "f").touch()
+    eventually(lambda: (mount.path / "f").stat().st_mode & 0o777 == 0o400, 5)
+    assert (mount.path / "d").stat().st_mode & 0o777 == 0o700
+    assert ((mount.path / "f").stat().st_uid, (mount.path / "f").stat().st_gid) == (12, 34)
+
+
+def test_another_user_mounts_through_fusermount3(servers, tmp_path, run_dir):
+    server = servers()
+    home = pathlib.Path(subprocess.run(["mktemp", "-d", "/tmp/skein-nobody-XXXXXX"],
+                                       capture_output=True, text=True, check=True).stdout.strip())
+    try:
+        (home / "m").mkdir()
+        for path in (home, home / "m"):
+            os.chown(path, 65534, 65534)
+        if os.stat("/dev/fuse").st_mode & 0o006 != 0o006:
+            pytest.skip("needs fuse for users: /dev/fuse is for root only here")
+        script = (f"{MOUNT} {home}/m --node {server.url} && echo hello > {home}/m/f && "
+                  f"cat {home}/m/f && fusermount3 -u {home}/m")
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                               "bash", "-c", script], capture_output=True, text=True, timeout=30,
+                              env={**os.environ, "SKEIN_MOUNT_CACHE_DIR": f"{home}/cache",
+                                   "SKEIN_RUN_DIR": f"{home}/run"})
+        assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+        eventually(lambda: (server.root / "f").exists(), 5)
+    finally:
+        subprocess.run(["umount", "-l", home / "m"], capture_output=True)
+        subprocess.run(["rm", "-rf", home])

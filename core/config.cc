@@ -31,6 +31,7 @@ constexpr KnownSetting kKnown[] = {
     {"server.threads", Kind::kInteger, "64", "requests served at the same time"},
     {"server.stall_ms", Kind::kInteger, "30000", "longest pause inside one request"},
     {"server.reserve_bytes", Kind::kInteger, "67108864", "free space that stays free; below it PUT answers 507"},
+    {"server.mirror_from", Kind::kList, "", "addresses beside this cluster's nodes that files may be fetched from"},
     {"server.sync", Kind::kText, "none", "when a PUT is acknowledged: none = in the page cache, publish = safe from power loss"},
     {"mount.cache_dir", Kind::kText, "", "folder of the tree cache; empty = ~/.cache/skein"},
     {"mount.cache_bytes", Kind::kInteger, "1073741824", "most the tree cache takes on disk"},

@@ -1,5 +1,5 @@
-// The reply to a GET or HEAD of a directory: its listing as JSON, or as a page for a browser, packed
-// if the client takes that, unless the client has it already. Thread-safe.
+// The reply to a GET or HEAD of a directory: its listing as JSON, or as a page for a browser,
+// packed if the client takes that, unless the client has it already. Thread-safe.
 #pragma once
 
 #include "core/http_head.h"

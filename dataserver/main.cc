@@ -91,6 +91,13 @@ Result<std::unique_ptr<Advertiser>> advertise(const ServerOptions& options, cons
   return Advertiser::start(node, how);
 }
 
+MirrorSources::Options mirror_sources(const ServerOptions& options) {
+  return {.cluster = options.cluster,
+          .allowed = options.mirror_from,
+          .mdns = options.advertise == ServerOptions::Advertise::kMdns,
+          .registry = options.advertise != ServerOptions::Advertise::kNone};
+}
+
 void add_gauges(Metrics& metrics, FileStore& store, const PeerLoop& http) {
   metrics.add_gauge("skein_open_connections", "HTTP clients connected.",
                     [&http] { return static_cast<double>(http.peers()); });
@@ -126,7 +133,11 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
   StageShelf shelf(**store);
   NodeStatus status(node, options.bind.host, **store);
   Metrics metrics;
-  Site site(**store, shelf, status, metrics);
+  MirrorSources sources(mirror_sources(options));
+  Mirror mirror(**store, sources,
+                {.most_at_once = std::max(1, static_cast<int>(options.threads / 4)),
+                 .timeout = options.node_deadline});
+  Site site(**store, shelf, mirror, status, metrics);
   auto http = PeerLoop::start(
       std::move(*listener),
       {.threads = options.threads, .max_peers = allowed_connections(options.connections)},
@@ -160,6 +171,7 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
   spdlog::info("stopping: connections={}", (*http)->peers());
   advertiser->reset();
   (*http)->stop(Deadline::after(kFinishTime));
+  mirror.stop();
   if (lane) lane->stop(Deadline::after(kFinishTime));
   return 0;
 }

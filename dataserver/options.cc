@@ -40,6 +40,8 @@ constexpr Flag kFlags[] = {
     {"--threads", "server.threads", "requests served at the same time"},
     {"--stall-ms", "server.stall_ms", "longest pause inside one request"},
     {"--reserve-bytes", "server.reserve_bytes", "free space that stays free; then PUT gets 507"},
+    {"--mirror-from", "server.mirror_from",
+     "addresses beside this cluster's nodes that files may be fetched from, comma-separated"},
     {"--log-level", "log_level", "debug, info, warn, error or off"},
 };
 
@@ -57,6 +59,8 @@ ParsedCommandLine check(const Config& config, bool lane) {
   options.lane = lane;
   options.stall = config.milliseconds("server.stall_ms");
   options.reserve_bytes = static_cast<std::uint64_t>(config.integer("server.reserve_bytes"));
+  options.mirror_from = config.list("server.mirror_from");
+  options.node_deadline = config.milliseconds("deadline_ms");
   options.log_level = config.text("log_level");
   if (options.root.empty()) return wrong_usage("no folder to serve, give --root DIR");
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/node.h"
 
@@ -21,6 +22,8 @@ struct ServerOptions {
   std::size_t threads = 0;
   std::chrono::milliseconds stall{};
   std::uint64_t reserve_bytes = 0;
+  std::vector<std::string> mirror_from;         // "host" or "host:port"
+  std::chrono::milliseconds node_deadline{};  // longest wait for another node
   std::string log_level;
 };
 

@@ -60,8 +60,9 @@ ClusterPath tail(const ClusterPath& path, std::size_t count) {
 
 }  // namespace
 
-Site::Site(FileStore& store, StageShelf& shelf, NodeStatus& status, const Metrics& metrics)
-    : store_(store), shelf_(shelf), status_(status), metrics_(metrics) {}
+Site::Site(FileStore& store, StageShelf& shelf, Mirror& mirror, NodeStatus& status,
+           const Metrics& metrics)
+    : store_(store), shelf_(shelf), mirror_(mirror), status_(status), metrics_(metrics) {}
 
 std::unique_ptr<BodySink> Site::begin(const RequestHead& request) {
   const std::string_view method = request.method();
@@ -97,7 +98,8 @@ Reply Site::get(const RequestHead& request, const Target& target) {
   auto file = store_.open_file(target.path);
   if (file) return file_reply(std::move(*file), target.path.name(), request);
   // Where Prometheus looks; a file of that name in the root goes before.
-  if (target.path.text() == "metrics" && file.error().code == std::errc::no_such_file_or_directory) {
+  const bool missing = file.error().code == std::errc::no_such_file_or_directory;
+  if (missing && target.path.text() == "metrics") {
     return metrics_reply(metrics_);
   }
   if (file.error().code != std::errc::is_a_directory) return refusal_of(file.error());
@@ -117,11 +119,13 @@ Reply Site::get_glob(const Target& target) {
 
 Site::Sink Site::put(const RequestHead& request, const Target& target) {
   if (target.climbed) return answer(refusal(400, "the path leads above the root"));
-  if (target.query.find("MirrorSource=") != std::string_view::npos) {
-    return answer(refusal(501, "MirrorSource is not implemented"));
-  }
   if (!reserved_name(target.path).empty()) return put_reserved(request, target);
   const ClusterPath& path = target.path;
+  if (target.query.starts_with("MirrorSource=") ||
+      target.query.find("&MirrorSource=") != std::string_view::npos) {
+    if (target.directory) return answer(refusal(400, "a directory cannot be mirrored"));
+    return std::make_unique<MirrorBody>(mirror_, path, target.query_value("MirrorSource"));
+  }
   if (target.directory || path.is_root()) {
     const auto made = store_.make_directory(path);
     return answer(made ? Reply() : refusal_of(made.error()));

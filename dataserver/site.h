@@ -8,6 +8,7 @@
 #include "dataserver/body_sink.h"
 #include "dataserver/file_store.h"
 #include "dataserver/metrics.h"
+#include "dataserver/mirror.h"
 #include "dataserver/node_status.h"
 #include "dataserver/put_file.h"
 #include "dataserver/stage_shelf.h"
@@ -18,7 +19,8 @@ namespace skein {
 class Site {
  public:
   // All are borrowed.
-  Site(FileStore& store, StageShelf& shelf, NodeStatus& status, const Metrics& metrics);
+  Site(FileStore& store, StageShelf& shelf, Mirror& mirror, NodeStatus& status,
+       const Metrics& metrics);
 
   // Never null.
   std::unique_ptr<BodySink> begin(const RequestHead& request);
@@ -34,6 +36,7 @@ class Site {
 
   FileStore& store_;
   StageShelf& shelf_;
+  Mirror& mirror_;
   NodeStatus& status_;
   const Metrics& metrics_;
 };

@@ -40,12 +40,15 @@ std::string one_line(std::string text) {
   return text;
 }
 
-// Standard descriptors that are closed would be taken by sockets, and messages sent to nodes.
-bool standard_descriptors_are_open() {
+// A standard descriptor that is closed would be taken by the next socket, and messages sent to a
+// node. What stands in for it refuses: a list that nobody gets is no success.
+void fill_standard_descriptors() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(fd, F_GETFD) == -1) return false;
+    if (::fcntl(fd, F_GETFD) != -1) continue;
+    // open(2) gives the lowest number that is free, which is this one.
+    [[maybe_unused]] const int filled =
+        ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
-  return true;
 }
 
 // Says what is wrong with the command line.
@@ -119,7 +122,7 @@ ExitStatus run(std::vector<std::string> arguments, Messages& messages, Output& o
 
 int main(int argc, char** argv) {
   using namespace skein;
-  if (!standard_descriptors_are_open()) return static_cast<int>(ExitStatus::kWrongUsage);
+  fill_standard_descriptors();
   // A node that closes its connection is an error of that request, not the end of the program.
   ::signal(SIGPIPE, SIG_IGN);
   Messages messages("skein");

@@ -41,7 +41,6 @@ def test_ls_l_lines_up_and_says_mode_size_and_series(filled):
         "-r--r--r--  3000  a.tif\n"
         "-r--r--r--    10  b.txt\n"
         "dr-xr-xr-x     1  sub/\n")
-    assert "2.9" not in skein("ls", "-l", "/scan", nodes=filled).stdout
     assert "3.0K  a.tif" in done(skein("ls", "-lh", "/scan", nodes=filled)).stdout
     assert "run.pcs/ [series]" in done(skein("ls", "-l", "/", nodes=filled)).stdout
 
@@ -160,6 +159,17 @@ def test_output_that_cannot_be_written_is_a_failure(filled):
                                    stderr=subprocess.PIPE, timeout=30)
         assert ended.returncode == 1, words
         assert b"No space left on device" in ended.stderr and ended.stderr.count(b"\n") == 1
+
+
+def test_closed_standard_descriptors_are_no_trouble_unless_they_are_needed(filled):
+    def closed(redirections):
+        return subprocess.run(f"{SKEIN} --node {filled[0].url} ls /scan {redirections}",
+                              shell=True, capture_output=True, text=True, timeout=30)
+
+    assert closed("<&-").stdout == "a.tif\n"
+    assert closed("2>&-").returncode == 0
+    nobody = closed(">&-")
+    assert nobody.returncode == 1 and "standard output" in nobody.stderr
 
 
 def test_stat_tells_type_size_time_and_nodes(filled):
@@ -297,9 +307,9 @@ def test_wrong_usage_is_one_line_and_status_2(words):
     assert not any(trace in ended.stderr for trace in ("std::", "what()", "terminate"))
 
 
-@pytest.mark.parametrize("words", [["ls", "/"], ["cat", "/a"], ["get", "/a", "b"], ["put", "b", "/"],
-                                   ["stat", "/"], ["find"], ["locate", "/a"], ["nodes"],
-                                   ["status"]], ids=lambda words: words[0])
+@pytest.mark.parametrize("words", [["ls", "/"], ["cat", "/a"], ["get", "/a", "b"],
+                                   ["put", "b", "/"], ["stat", "/"], ["find"], ["locate", "/a"],
+                                   ["nodes"], ["status"]], ids=lambda words: words[0])
 def test_no_node_is_status_3_at_once(words, tmp_path):
     (tmp_path / "b").touch()
     started = time.monotonic()

@@ -23,10 +23,6 @@ namespace {
 // Names tried after a collision, each with a higher number at its end.
 constexpr int kMostNames = 20;
 
-bool is_wildcard(const std::string& host) {
-  return host.empty() || host == "0.0.0.0" || host == "::";
-}
-
 std::string numeric_host(const sockaddr* address) {
   const bool v4 = address->sa_family == AF_INET;
   if (!v4 && address->sa_family != AF_INET6) return {};
@@ -40,19 +36,24 @@ std::string numeric_host(const sockaddr* address) {
 
 // The interface that has this address, or the loopback one; unspecified if there is none such.
 // Announced elsewhere, the name would stand for an address at which nobody listens.
-AvahiIfIndex interface_of(const std::string& host, bool loopback_only) {
-  if (!loopback_only && is_wildcard(host)) return AVAHI_IF_UNSPEC;
+AvahiIfIndex interface_of(const std::string& host, const Advertiser::Options& options) {
+  if (!options.loopback_only && options.all_addresses) return AVAHI_IF_UNSPEC;
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return AVAHI_IF_UNSPEC;
   AvahiIfIndex found = AVAHI_IF_UNSPEC;
   for (const ifaddrs* at = list; at != nullptr && found == AVAHI_IF_UNSPEC; at = at->ifa_next) {
     const bool is_loopback = (at->ifa_flags & IFF_LOOPBACK) != 0;
     const bool has_address = at->ifa_addr != nullptr && numeric_host(at->ifa_addr) == host;
-    if (!(loopback_only ? is_loopback : has_address)) continue;
+    if (!(options.loopback_only ? is_loopback : has_address)) continue;
     found = static_cast<AvahiIfIndex>(if_nametoindex(at->ifa_name));
   }
   freeifaddrs(list);
   return found;
+}
+
+// "::" listens for IPv4 too, unless the host is set up otherwise; ::1 is an address of its own.
+std::string loopback_of(const std::string& host) {
+  return host == "::1" ? host : "127.0.0.1";
 }
 
 AvahiProtocol protocol_of(const std::string& host) {
@@ -78,9 +79,9 @@ Txt make_txt(const Node& node) {
 // Announces one node by mDNS for as long as it lives.
 class Announcement {
  public:
-  Announcement(const Node& node, bool loopback_only)
+  Announcement(const Node& node, const Advertiser::Options& options)
       : node_(node),
-        interface_(interface_of(node.address.host, loopback_only)),
+        interface_(interface_of(node.address.host, options)),
         name_(node.name),
         loop_("announcing " + node.name,
               {[this](AvahiClient* client) { return publish(client); },
@@ -180,12 +181,14 @@ class LiveAdvertiser final : public Advertiser {
 Result<std::unique_ptr<Advertiser>> Advertiser::start(const Node& node, Options options) {
   std::optional<RegistryFile> file;
   if (options.registry) {
-    auto written = RegistryFile::write(node);
+    Node here = node;
+    if (options.all_addresses) here.address.host = loopback_of(node.address.host);
+    auto written = RegistryFile::write(here);
     if (!written) return written.error();
     file.emplace(std::move(*written));
   }
   std::unique_ptr<Announcement> announcement;
-  if (options.mdns) announcement = std::make_unique<Announcement>(node, options.loopback_only);
+  if (options.mdns) announcement = std::make_unique<Announcement>(node, options);
   std::unique_ptr<Advertiser> advertiser =
       std::make_unique<LiveAdvertiser>(std::move(file), std::move(announcement));
   return advertiser;

@@ -21,6 +21,10 @@ class Advertiser {
   struct Options {
     bool mdns = true;
     bool registry = true;
+    // Listens on every address of this host: announced on all interfaces, and registered with the
+    // loopback address, which outlives a network that goes away. Otherwise node.address is the only
+    // one, announced on the interface that has it.
+    bool all_addresses = true;
     bool loopback_only = false;  // announce on the loopback interface only (bound to 127.0.0.1)
   };
   // `node`: address with the listening port, id, host_id, cluster, lane, and the instance name.

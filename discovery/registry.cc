@@ -99,12 +99,6 @@ Result<void> write_whole(const std::filesystem::path& path, std::string_view tex
   return errno_error(failure, what);
 }
 
-std::string reachable_here(const std::string& host) {
-  if (host.empty() || host == "0.0.0.0") return "127.0.0.1";
-  if (host == "::") return "::1";
-  return host;
-}
-
 }  // namespace
 
 std::string registry_text(const RegistryEntry& entry) {
@@ -204,8 +198,8 @@ Result<RegistryFile> RegistryFile::write(const Node& node) {
   if (::mkdir(dir.c_str(), 0755) != 0 && errno != EEXIST) {
     return errno_error(errno, "make registry folder " + dir.string());
   }
-  RegistryEntry entry{node, ::getpid(), start_of(::getpid()).value_or(0), own_pid_namespace()};
-  entry.node.address.host = reachable_here(node.address.host);
+  const RegistryEntry entry{node, ::getpid(), start_of(::getpid()).value_or(0),
+                            own_pid_namespace()};
   const auto path = dir / node.id;
   if (auto written = write_whole(path, registry_text(entry)); !written) return written.error();
   return RegistryFile(path);

@@ -49,7 +49,7 @@ std::vector<Node> read_registry(const std::filesystem::path& dir);
 // The file of one node of this process; the destructor removes it.
 class RegistryFile {
  public:
-  // Makes the run directory and the folder as needed. A wildcard address is written as loopback.
+  // Makes the run directory and the folder as needed.
   // Errors: as make_run_dir(), open(2), write(2); invalid_argument if the node has no id.
   static Result<RegistryFile> write(const Node& node);
 

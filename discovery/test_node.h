@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -90,11 +91,14 @@ class WatchedMembership {
 
   Membership* operator->() { return membership_.get(); }
 
-  // True if the nodes alive come to satisfy `wanted` in time.
+  // True if the nodes alive come to satisfy `wanted` in time. $SKEIN_TEST_SLOW stretches the time,
+  // for builds with sanitizers.
   bool comes_to(const std::function<bool(const NodeList&)>& wanted,
                 std::chrono::milliseconds within) {
+    const char* const slow = std::getenv("SKEIN_TEST_SLOW");
+    const auto time = within * std::max(1, slow != nullptr ? std::atoi(slow) : 1);
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, within, [&] { return wanted(*membership_->nodes()); });
+    return changed_.wait_for(lock, time, [&] { return wanted(*membership_->nodes()); });
   }
   bool comes_to(std::size_t count, std::chrono::milliseconds within) {
     return comes_to([count](const NodeList& nodes) { return nodes.size() == count; }, within);

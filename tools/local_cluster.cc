@@ -165,7 +165,10 @@ Result<void> LocalCluster::start_mount(const std::function<bool()>& interrupted)
 std::optional<std::string> LocalCluster::first_ended() {
   for (std::vector<Child>* children : {&mounts_, &servers_}) {
     for (Child& child : *children) {
-      if (auto how = child.how_it_ended()) return child.label() + " " + *how;
+      if (auto how = child.how_it_ended()) {
+        announced_ = child.pid();
+        return child.label() + " " + *how;
+      }
     }
   }
   return std::nullopt;
@@ -191,8 +194,15 @@ bool LocalCluster::end(std::vector<Child>& children) {
       if (!child.how_it_ended()) messages_.failure(child.label() + " did not end in time");
     }
   }
+  bool well = in_time;
+  for (Child& child : children) {
+    const auto how = child.how_it_ended();
+    if (!in_time || !how || child.ended_well() || announced_ == child.pid()) continue;
+    messages_.failure(child.label() + " " + *how + " instead of ending in order");
+    well = false;
+  }
   children.clear();
-  return in_time;
+  return well;
 }
 
 bool LocalCluster::release_mount_point() {

@@ -57,8 +57,9 @@ class LocalCluster {
   // A child that is no more, and how that came: "node2 was killed by signal 9".
   std::optional<std::string> first_ended();
 
-  // Mount first, then servers; each is asked, and killed if it does not end in time. False if one
-  // had to be killed, or the mount point did not get free. Idempotent.
+  // Mount first, then servers; each is asked, and killed if it does not end in time. False, with a
+  // message, if one had to be killed or ended badly, or the mount point did not get free.
+  // Idempotent.
   bool stop();
 
  private:
@@ -73,6 +74,7 @@ class LocalCluster {
   std::vector<Child> servers_;
   std::vector<Child> mounts_;  // none or one
   std::vector<RunningNode> nodes_;
+  pid_t announced_ = -1;  // the child that first_ended() told of
   bool made_mount_point_ = false;
 };
 

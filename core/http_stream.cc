@@ -16,6 +16,7 @@ namespace skein {
 
 HttpStream::HttpStream(Fd socket, std::size_t buffer_bytes)
     : socket_(std::move(socket)),
+      first_capacity_(buffer_bytes),
       capacity_(buffer_bytes),
       buffer_(std::make_unique_for_overwrite<char[]>(buffer_bytes)) {
   assert(buffer_bytes >= kMaxHeadBytes);
@@ -33,6 +34,31 @@ void HttpStream::make_room() {
   std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
   end_ -= begin_;
   begin_ = 0;
+}
+
+void HttpStream::resize(std::size_t capacity) {
+  auto resized = std::make_unique_for_overwrite<char[]>(capacity);
+  std::memcpy(resized.get(), buffer_.get() + begin_, end_ - begin_);
+  buffer_ = std::move(resized);
+  capacity_ = capacity;
+  end_ -= begin_;
+  begin_ = 0;
+}
+
+Result<HttpStream::Fill> HttpStream::drain(std::size_t max_bytes) {
+  for (;;) {
+    // Moving is cheap while the smaller half is moved; then the buffer grows instead.
+    if (end_ == capacity_ && end_ - begin_ > capacity_ / 2) {
+      if (capacity_ >= max_bytes) return Fill::kFull;
+      resize(std::min(max_bytes, capacity_ * 2));
+    }
+    const auto filled = fill();
+    if (!filled || *filled != Fill::kData) return filled;
+  }
+}
+
+void HttpStream::shrink() {
+  if (begin_ == end_ && capacity_ > first_capacity_) resize(first_capacity_);
 }
 
 Result<HttpStream::Fill> HttpStream::fill() {

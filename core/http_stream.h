@@ -37,6 +37,13 @@ class HttpStream {
   // One recv without waiting. Errors: connection_reset and others of recv(2).
   Result<Fill> fill();
 
+  // Receives all that is there without waiting, into a buffer that grows up to `max_bytes`: for a
+  // peer whose sending must not wait for what is done with its bytes. kWouldBlock: all of it is
+  // here. kFull: half of the largest buffer or more is unread. Errors: as fill().
+  Result<Fill> drain(std::size_t max_bytes);
+  // Gives a grown buffer back if nothing is in it.
+  void shrink();
+
   // Waits until the buffer holds a whole head and returns it, empty line included, consumed; the
   // view is valid until the next non-const call. nullopt: the peer closed before the first byte.
   // Errors: timed_out, connection_reset (closed inside the head), message_size (head too long).
@@ -55,10 +62,12 @@ class HttpStream {
   // The end of the head in the buffer, if it is there, looking only at bytes not looked at before.
   std::optional<std::size_t> find_head_end();
   void make_room();
+  void resize(std::size_t capacity);
 
   const Fd socket_;
-  const std::size_t capacity_;
-  const std::unique_ptr<char[]> buffer_;
+  const std::size_t first_capacity_;
+  std::size_t capacity_;
+  std::unique_ptr<char[]> buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t searched_ = 0;  // offset from begin_ up to which no head end was found

@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <thread>
@@ -206,6 +207,35 @@ TEST_CASE("body: a chunked body that pauses anywhere is read on without loss") {
   CHECK(got == "hello!");
   REQUIRE(c.stream.fill());
   CHECK(c.stream.buffered() == "NEXT");
+}
+
+TEST_CASE("stream: draining takes what the peer sent up to the limit, and loses no byte") {
+  Connection c;
+  const int room = 8 << 20;
+  ::setsockopt(c.peer.get(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+  std::string sent(700'000, 0);
+  for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>(i * 7919 >> 8);
+  constexpr std::size_t kMost = 256 * 1024;
+  std::size_t given = 0;
+  std::string got;
+  while (got.size() < sent.size()) {
+    const ssize_t n = ::send(c.peer.get(), sent.data() + given, sent.size() - given,
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0) given += static_cast<std::size_t>(n);
+    const auto filled = c.stream.drain(kMost);
+    REQUIRE(filled);
+    CHECK(c.stream.buffered().size() <= kMost);
+    if (*filled == HttpStream::Fill::kFull) CHECK(c.stream.buffered().size() >= kMost / 2);
+    const std::size_t taken = std::min<std::size_t>(c.stream.buffered().size(), 50'000);
+    got += c.stream.buffered().substr(0, taken);
+    c.stream.consume(taken);
+  }
+  CHECK(got == sent);
+  c.stream.shrink();
+  c.send("GET / HTTP/1.1\r\n\r\n");
+  const auto head = c.stream.read_head(soon());
+  REQUIRE(head);
+  CHECK(**head == "GET / HTTP/1.1\r\n\r\n");
 }
 
 TEST_CASE("body: one that is cut short is an error, never a short success") {

@@ -4,6 +4,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 namespace skein {
 namespace {
 
@@ -17,6 +19,13 @@ constexpr auto kFarewellTime = 2s;
 // A turn ends after so many blocks of one body, or so many requests, so that others get theirs.
 constexpr int kBlocksPerTurn = 64;
 constexpr int kRequestsPerTurn = 1000;
+// A raw writer that sends on while replies are held does not wait for them: they are held as long as
+// it is not silent for this long. A client that closes with nothing unread sends no reset.
+constexpr auto kLongHold = 1s;
+// While a block of this size is written, the kernel takes in what a raw writer sends meanwhile; its
+// socket gets so much room.
+constexpr std::size_t kDrainedBlockBytes = 256 * 1024;
+constexpr int kDrainedSocketBytes = 8 * 1024 * 1024;
 // Replies of a burst are sent at the latest when they fill this much.
 constexpr std::size_t kSendBytes = 256 * 1024;
 // A refused body is read away, so that the connection can be used further; one that claims to be
@@ -39,16 +48,19 @@ Reply refusal_of_head(const Error& error) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(Fd socket, Site& site, Metrics& metrics,
-                               std::chrono::milliseconds stall)
-    : site_(site), metrics_(metrics), stall_(stall), stream_(std::move(socket)) {
+HttpConnection::HttpConnection(Fd socket, Surroundings around, std::chrono::milliseconds stall)
+    : site_(around.site),
+      metrics_(around.metrics),
+      drain_budget_(around.drain_budget),
+      stall_(stall),
+      stream_(std::move(socket)) {
   const int on = 1;
   ::setsockopt(stream_.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 Turn HttpConnection::take_turn(Workbench& bench) {
   more_output_ = false;
-  if (!output_.empty() && !holds_replies_ && !send()) return {.close = true};
+  if (!output_.empty() && !holding() && !send()) return {.close = true};
   for (int i = 0; i < kRequestsPerTurn; ++i) {
     Step end;
     switch (state_) {
@@ -69,6 +81,7 @@ bool HttpConnection::send() {
   const std::uint64_t before = output_.sent_bytes();
   const auto outcome = output_.flush(fd());
   metrics_.sent(output_.sent_bytes() - before);
+  if (holds_replies_) acknowledge_at_once();
   if (outcome == OutputQueue::Flush::kCut) return false;
   if (outcome == OutputQueue::Flush::kBroken) {
     deaf_ = true;
@@ -83,15 +96,18 @@ bool HttpConnection::send() {
   return true;
 }
 
+bool HttpConnection::holding() const { return hold_until_ && !passed(hold_until_); }
+
 Turn HttpConnection::wait() {
-  if (!output_.empty() && !send()) return {.close = true};
+  const bool holds = holding();
+  if (!output_.empty() && !holds && !send()) return {.close = true};
   if (passed(output_deadline_)) return {.close = true};
+  stream_.shrink();
   Turn turn;
   turn.again = more_output_;
-  turn.output = !output_.empty();
-  turn.deadline = deadline_;
-  if (output_deadline_ && (!turn.deadline || *output_deadline_ < *turn.deadline)) {
-    turn.deadline = output_deadline_;
+  turn.output = !output_.empty() && !holds;
+  for (const auto& when : {deadline_, output_deadline_, holds ? hold_until_ : std::nullopt}) {
+    if (when && (!turn.deadline || *when < *turn.deadline)) turn.deadline = when;
   }
   turn.idle = state_ == State::kHead && output_.empty() && stream_.buffered().empty();
   turn.idle_since = last_request_;
@@ -104,7 +120,32 @@ Turn HttpConnection::wait_for_output() {
   return turn;
 }
 
+// Nagle's algorithm keeps a small last request at the client until the one before is acknowledged.
+// The kernel forgets this wish whenever data goes out.
+void HttpConnection::acknowledge_at_once() {
+  const int on = 1;
+  ::setsockopt(fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+// Takes over what the client has sent, for its close with unread replies would destroy what is
+// still in its own kernel's hands. Errors show at the next read.
+void HttpConnection::drain_input() {
+  if (!holds_replies_) return;
+  if (drain_share_.bytes() == 0) {
+    drain_share_ = drain_budget_.take(kDrainBytes);
+    if (drain_share_.bytes() == 0) return;
+    // The room of the socket, and how much of it the client is told of.
+    for (const auto& [level, name] : {std::pair(SOL_SOCKET, SO_RCVBUFFORCE),
+                                      std::pair(int{IPPROTO_TCP}, TCP_WINDOW_CLAMP)}) {
+      ::setsockopt(fd(), level, name, &kDrainedSocketBytes, sizeof kDrainedSocketBytes);
+    }
+  }
+  [[maybe_unused]] const auto drained = stream_.drain(drain_share_.bytes());
+  acknowledge_at_once();
+}
+
 HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
+  drain_input();
   if (overfull()) {
     if (!send()) return Turn{.close = true};
     if (overfull()) return wait_for_output();
@@ -122,6 +163,7 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
   if (head) {
     // The client has said all; it may still be listening.
     input_ended_ = true;
+    hold_until_.reset();
     state_ = State::kFarewell;
     deadline_ = in(stall_);
     return std::nullopt;
@@ -163,10 +205,14 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
   names_keep_alive_ = request->minor_version() == 0 && keep_alive_;
   holds_replies_ =
       request->method() == "PUT" && request->minor_version() == 1 && !request->find("Host");
+  waits_for_none_ = holds_replies_ && (waits_for_none_ || !output_.empty());
+  drain_input();
   sink_ = site_.begin(*request);
+  const std::size_t at_hand =
+      holds_replies_ ? std::min(stream_.buffered().size(), kDrainedBlockBytes)
+                     : stream_.buffered().size();
   const bool in_buffer = framing.kind == BodyFraming::Kind::kNone ||
-                         (framing.kind == BodyFraming::Kind::kLength &&
-                          framing.length <= stream_.buffered().size());
+                         (framing.kind == BodyFraming::Kind::kLength && framing.length <= at_hand);
   if (in_buffer) {
     metrics_.received(framing.length);
     sink_->take(stream_.buffered().substr(0, framing.length));
@@ -195,14 +241,17 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
 }
 
 HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
-  const std::span<char> block = bench.block();
+  const std::span<char> block =
+      holds_replies_ ? bench.block().first(kDrainedBlockBytes) : bench.block();
   std::size_t filled = 0;
   int blocks = 0;
   for (;;) {
     if (body_->done() || filled == block.size()) {
       sink_->take(block.first(filled));
       filled = 0;
+      drain_input();
       deadline_ = in(stall_);
+      if (output_deadline_) output_deadline_ = deadline_;
       if (body_->done()) {
         state_ = State::kHead;
         finish_request(bench);
@@ -236,6 +285,10 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
 void HttpConnection::finish_request(Workbench& bench) {
   deadline_.reset();
   last_request_ = std::chrono::steady_clock::now();
+  // Who sends need not read yet.
+  if (output_deadline_) output_deadline_ = in(stall_);
+  hold_until_.reset();
+  if (waits_for_none_) hold_until_ = in(kLongHold);
   Reply reply = sink_->finish();
   sink_.reset();
   body_.reset();
@@ -270,6 +323,7 @@ void HttpConnection::say_farewell(Reply reply, Workbench& bench) {
   sink_.reset();
   body_.reset();
   reply.close = true;
+  hold_until_.reset();
   queue(std::move(reply), bench);
   state_ = State::kFarewell;
   deadline_.reset();

@@ -4,7 +4,8 @@
 // - Reading goes on while replies are unread, up to kMaxQueuedBytes: clients send 80,000 small PUTs
 //   before they read anything.
 // - PYME's raw writers (PUT without Host) close with replies unread; the reset that follows would
-//   cost them what they had sent last. For them replies are held while input may still come, and a
+//   cost them what they had sent last. For them replies are held while input may still come, input
+//   is drained into memory (up to kDrainBytes, as long as the shared budget has them), and a
 //   failed write stops nothing: what has arrived is processed (docs/wire.md, "HTTP rules").
 // - Between requests there is no time limit; a request that pauses longer than `stall` gets 408.
 #pragma once
@@ -17,6 +18,7 @@
 #include "core/http_head.h"
 #include "core/http_stream.h"
 #include "dataserver/body_sink.h"
+#include "dataserver/memory_budget.h"
 #include "dataserver/metrics.h"
 #include "dataserver/output_queue.h"
 #include "dataserver/peer.h"
@@ -28,9 +30,15 @@ class HttpConnection final : public Peer {
  public:
   static constexpr std::size_t kMaxQueuedBytes = 32 * 1024 * 1024;
   static constexpr std::size_t kMaxQueuedFiles = 32;
+  static constexpr std::size_t kDrainBytes = 32 * 1024 * 1024;
 
-  // `socket` is non-blocking; `site` and `metrics` are borrowed.
-  HttpConnection(Fd socket, Site& site, Metrics& metrics, std::chrono::milliseconds stall);
+  struct Surroundings {
+    Site& site;
+    Metrics& metrics;
+    MemoryBudget& drain_budget;
+  };
+  // `socket` is non-blocking; the surroundings are borrowed.
+  HttpConnection(Fd socket, Surroundings around, std::chrono::milliseconds stall);
 
   int fd() const override { return stream_.fd(); }
   Turn take_turn(Workbench& bench) override;
@@ -48,10 +56,14 @@ class HttpConnection final : public Peer {
   Step take_head(std::string_view text, Workbench& bench);
   Step read_body(Workbench& bench);
   Step read_away(Workbench& bench);
+  void drain_input();
+  void acknowledge_at_once();
   void finish_request(Workbench& bench);
   void queue(Reply reply, Workbench& bench);
   void say_farewell(Reply reply, Workbench& bench);
   bool overfull() const;
+  // Replies are not to be sent yet, though nothing more is there to be read.
+  bool holding() const;
   // False: the connection can only be closed.
   bool send();
   Turn wait();
@@ -59,6 +71,8 @@ class HttpConnection final : public Peer {
 
   Site& site_;
   Metrics& metrics_;
+  MemoryBudget& drain_budget_;
+  MemoryBudget::Share drain_share_;
   const std::chrono::milliseconds stall_;
   HttpStream stream_;
   OutputQueue output_;
@@ -77,7 +91,9 @@ class HttpConnection final : public Peer {
   bool head_only_ = false;
   bool keep_alive_ = true;
   bool names_keep_alive_ = false;  // HTTP/1.0: its keep-alive must be confirmed
-  bool holds_replies_ = false;
+  bool holds_replies_ = false;   // a raw writer: while there is input
+  bool waits_for_none_ = false;  // one that sent on before it had its replies
+  std::optional<TimePoint> hold_until_;
   std::unique_ptr<BodySink> sink_;
   std::optional<BodyReader> body_;
 };

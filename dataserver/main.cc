@@ -15,6 +15,7 @@
 #include "dataserver/http_connection.h"
 #include "dataserver/lane_connection.h"
 #include "dataserver/lane_socket.h"
+#include "dataserver/memory_budget.h"
 #include "dataserver/metrics.h"
 #include "dataserver/node_status.h"
 #include "dataserver/options.h"
@@ -33,6 +34,8 @@ constexpr int kCannotServe = 1;
 constexpr int kBacklog = 4096;
 // How long requests in flight get to finish after SIGTERM.
 constexpr auto kFinishTime = 5s;
+// Sixteen raw writers at a time, such as PYME's, are drained into memory; others wait as usual.
+constexpr std::size_t kDrainBudgetBytes = 16 * HttpConnection::kDrainBytes;
 // The lane's work is short; eight threads also cover seals that have to copy.
 constexpr PeerLoop::Options kLaneLoop{.threads = 8, .max_peers = 4096};
 // Stages are dropped a day after they were written: no need to look more often.
@@ -87,7 +90,8 @@ Result<std::unique_ptr<Advertiser>> advertise(const ServerOptions& options, cons
   if (options.advertise == ServerOptions::Advertise::kNone) return std::unique_ptr<Advertiser>();
   Advertiser::Options how;
   how.mdns = options.advertise == ServerOptions::Advertise::kMdns;
-  how.loopback_only = node.address.host.starts_with("127.");
+  how.all_addresses = options.bind.host == "0.0.0.0" || options.bind.host == "::";
+  how.loopback_only = !how.all_addresses && node.address.host.starts_with("127.");
   return Advertiser::start(node, how);
 }
 
@@ -138,11 +142,13 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
                 {.most_at_once = std::max(1, static_cast<int>(options.threads / 4)),
                  .timeout = options.node_deadline});
   Site site(**store, shelf, mirror, status, metrics);
+  MemoryBudget drain_budget(kDrainBudgetBytes);
   auto http = PeerLoop::start(
       std::move(*listener),
       {.threads = options.threads, .max_peers = allowed_connections(options.connections)},
       [&](Fd socket) {
-        return std::make_unique<HttpConnection>(std::move(socket), site, metrics, options.stall);
+        const HttpConnection::Surroundings around{site, metrics, drain_budget};
+        return std::make_unique<HttpConnection>(std::move(socket), around, options.stall);
       },
       turn_away);
   if (!http) return cannot_serve(http.error().what);

@@ -169,8 +169,30 @@ bool MemoryNode::answer_put(HttpStream& stream, const RequestHead& head, const s
   const std::string body = receive_body(stream, head);
   if (body.size() != head.framing().length) return false;
   const std::lock_guard lock(mutex_);
+  if (!manners_.id.empty() && path.starts_with("__")) {
+    return reply(stream, answer_stage(path, body));
+  }
   const bool is_new = files_.emplace(path, body).second;
   return reply(stream, is_new ? 200 : 405);
+}
+
+int MemoryNode::answer_stage(const std::string& path, const std::string& body) {
+  const std::size_t verb_end = path.find('/');
+  const std::size_t id_end = path.find('/', verb_end + 1);
+  const std::string verb = path.substr(0, verb_end);
+  const std::string id = path.substr(verb_end + 1, id_end - verb_end - 1);
+  const std::string name = id_end == std::string::npos ? "" : path.substr(id_end + 1);
+  if (verb == "__drop") return stages_.erase(id) == 1 ? 200 : 404;
+  if (verb == "__stage") {
+    if (files_.contains(name)) return 405;
+    stages_[id] = body;
+    return 200;
+  }
+  const auto stage = stages_.find(id);
+  if (stage == stages_.end()) return 404;
+  if (!files_.emplace(name, stage->second).second) return 405;
+  stages_.erase(stage);
+  return 200;
 }
 
 bool MemoryNode::answer_get(HttpStream& stream, const RequestHead& head, const std::string& path) {

@@ -93,11 +93,14 @@ class MemoryNode {
   bool answer_get(HttpStream& stream, const RequestHead& head, const std::string& path);
   bool answer_put(HttpStream& stream, const RequestHead& head, const std::string& path);
 
+  int answer_stage(const std::string& path, const std::string& body);  // the status
+
   const Manners manners_;
   Node node_;
 
   std::mutex mutex_;  // guards everything below
   std::map<std::string, std::string> files_;  // by path without leading slash
+  std::map<std::string, std::string> stages_;  // by id
   Interruption interruption_;
 
   std::unique_ptr<ScriptedServer> server_;  // last: ends before the members it uses

@@ -61,14 +61,14 @@ class NodeWait {
 
 std::string no_node_line(const MountOptions& options) {
   std::string looked;
-  for (const NodeAddress& node : options.nodes) looked += (looked.empty() ? "" : ", ") + node.text();
-  if (options.mdns || options.registry) {
-    looked += (looked.empty() ? "" : ", and ") + std::string("cluster '") + options.cluster + "' by " +
-              (options.mdns ? "mDNS" : "") + (options.mdns && options.registry ? " and " : "") +
-              (options.registry ? "this host's registry" : "");
-  }
-  return "skein-mount: no node found within " + std::to_string(options.start_wait.count() / 1000.0).substr(0, 4) +
-         " s; looked for " + looked +
+  const auto add = [&](const std::string& more) {
+    looked += (looked.empty() ? "" : ", ") + more;
+  };
+  for (const NodeAddress& node : options.nodes) add(node.text());
+  if (options.mdns) add("cluster '" + options.cluster + "' by mDNS");
+  if (options.registry) add("cluster '" + options.cluster + "' in this host's registry");
+  return "skein-mount: no node found within " + std::to_string(options.start_wait.count()) +
+         " ms; looked for " + looked +
          "; start a skein-dataserver, name one with --node URL, or mount anyway with "
          "--wait-for-nodes 0";
 }

@@ -20,7 +20,7 @@ std::string unescaped(const std::string& text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0');
+      out += static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8));
       i += 3;
     } else {
       out += text[i];
@@ -58,7 +58,8 @@ Result<void> check_mount_point(const std::filesystem::path& mount_point) {
   if (::stat(name.c_str(), &st) != 0) {
     if (errno == ENOTCONN) {
       return Error{std::errc::device_or_resource_busy,
-                   name + " is a mount whose program died; clear it with: fusermount3 -u -z " + name};
+                   name + " is a mount whose program died; clear it with: fusermount3 -u -z " +
+                       name};
     }
     return errno_error(errno, "mount point " + name);
   }

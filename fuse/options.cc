@@ -77,9 +77,10 @@ bool is_ignored(const std::string& name) {
 }
 
 bool is_for_kernel(const std::string& name) {
-  static const char* const kKernel[] = {"ro",    "dev",     "nodev",      "suid",    "nosuid", "exec",
-                                        "noexec", "atime",  "noatime",    "nodiratime", "sync", "async",
-                                        "dirsync", "default_permissions"};
+  static const char* const kKernel[] = {"ro",      "dev",        "nodev",  "suid",  "nosuid",
+                                        "exec",    "noexec",     "atime",  "noatime", "nodiratime",
+                                        "sync",    "async",      "dirsync",
+                                        "default_permissions"};
   return std::any_of(std::begin(kKernel), std::end(kKernel),
                      [&](const char* known) { return name == known; });
 }
@@ -247,7 +248,9 @@ Result<void> lay_over(const Config& config, const Given& given, MountOptions& ou
   // The daemon's working directory is not the caller's.
   for (auto* path : {&out.cache_dir, &out.spool_dir}) *path = std::filesystem::absolute(*path);
   if (!out.log_file.empty()) out.log_file = std::filesystem::absolute(out.log_file).string();
-  if (out.log_file.empty() && !out.foreground) out.log_file = (out.cache_dir / "mount.log").string();
+  if (out.log_file.empty() && !out.foreground) {
+    out.log_file = (out.cache_dir / "mount.log").string();
+  }
   return {};
 }
 

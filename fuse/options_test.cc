@@ -94,7 +94,8 @@ TEST_CASE("options: what cannot be meant is refused with one line") {
 
 TEST_CASE("options: --help ends with the exit statuses") {
   TextToPrint print;
-  REQUIRE(parse_mount_options(empty_config(), std::vector<std::string>{"--help"}, false, &print).ok());
+  const std::vector<std::string> words{"--help"};
+  REQUIRE(parse_mount_options(empty_config(), words, false, &print).ok());
   CHECK(print.text.find("exit status: 0 mounted") != std::string::npos);
   CHECK(print.text.find("--cluster") != std::string::npos);
 }

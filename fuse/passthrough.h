@@ -33,8 +33,8 @@ class Passthrough {
   // The kernel offered it and the INIT reply asked for it.
   bool agreed() const { return agreed_; }
 
-  // While it lives, the calling thread's next successful reply to OPEN or CREATE carries the backing
-  // file. (libfuse offers no other way to reach that reply; it writes it in the replying thread.)
+  // While it lives, the calling thread's successful reply to OPEN or CREATE carries the backing
+  // file. (libfuse offers no other way to that reply; it writes it in the replying thread.)
   class Reply {
    public:
     explicit Reply(std::int32_t backing_id);

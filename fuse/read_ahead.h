@@ -6,7 +6,7 @@
 //      dropped | kept, kBehindBytes | asked for so far | fetched ahead, kAheadBytes | not yet
 //
 // A request outside the window is not served here; the caller reads it directly. A stream that
-// failed, or whose reader paused for kIdle, ends; the caller starts it again when the reader goes on.
+// failed, or whose reader paused for kIdle, ends; the caller starts it again when it is read on.
 //
 // read() may be called from many threads; start() and the destructor from one at a time.
 #pragma once

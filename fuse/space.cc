@@ -36,8 +36,8 @@ Result<DiskSpace> parse_disk(std::string_view status_json) {
 DiskSpace sum_disks(const std::vector<HostDisk>& disks) {
   DiskSpace sum;
   for (auto disk = disks.begin(); disk != disks.end(); ++disk) {
-    const bool counted = std::any_of(disks.begin(), disk,
-                                     [&](const HostDisk& other) { return same_disk(other, *disk); });
+    const bool counted = std::any_of(
+        disks.begin(), disk, [&](const HostDisk& other) { return same_disk(other, *disk); });
     if (counted) continue;
     sum.total_bytes += disk->space.total_bytes;
     sum.free_bytes += disk->space.free_bytes;

@@ -33,8 +33,8 @@ struct HostDisk {
 // moments apart while data is written, hence "nearly".
 DiskSpace sum_disks(const std::vector<HostDisk>& disks);
 
-// Asks the nodes, at most once a second. Thread-safe; ends within about the client's timeout. A node
-// that does not answer counts with what it last said.
+// Asks the nodes, at most once a second. Thread-safe; ends within about the client's timeout. A
+// node that does not answer counts with what it last said.
 class SpaceCounter {
  public:
   SpaceCounter(NodeClient& client, Membership& membership);

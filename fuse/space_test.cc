@@ -21,7 +21,8 @@ TEST_CASE("space: the status of a node is read, nonsense is refused") {
   REQUIRE(disk.ok());
   CHECK(*disk == DiskSpace{100, 60});
   for (const char* bad : {"", "[]", "{", "{}", R"({"Disk":7})", R"({"Disk":{"total":1}})",
-                          R"({"Disk":{"total":"1","free":2}})", R"({"Disk":{"total":-1,"free":2}})"}) {
+                          R"({"Disk":{"total":"1","free":2}})",
+                          R"({"Disk":{"total":-1,"free":2}})"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_disk(bad).ok());
   }

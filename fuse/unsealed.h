@@ -5,8 +5,8 @@
 // left unsealed for kTemporaryLinger longer, because its maker is about to rename it (rsync, most
 // savers): after the seal a name stays what it is.
 //
-// Thread-safe. Directories are the kernel's inode numbers. Sealing happens in the thread that closed
-// the file, or in one of this object's own.
+// Thread-safe. Directories are the kernel's inode numbers. Sealing happens in the thread that
+// closed the file, or in one of this object's own.
 #pragma once
 
 #include <chrono>

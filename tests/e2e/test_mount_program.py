@@ -34,6 +34,7 @@ def test_help_and_version():
 
 
 def test_wrong_usage(tmp_path):
+    assert mounts_under(tmp_path) == []
     assert_refused(call(), 2, "MOUNTPOINT")
     assert_refused(call(tmp_path, "--no-such-flag"), 2, "--no-such-flag")
     assert_refused(call(tmp_path, "-o", "no_such_option"), 2, "no_such_option")
@@ -56,6 +57,7 @@ def test_mount_points_that_will_not_do(tmp_path, servers, mounts):
     subprocess.run(["umount", "-l", mount.path], check=True)
     assert_refused(call(tmp_path, "--node", server.url,
                         env={**os.environ, "SKEIN_MOUNT_CACHE_DIR": "/proc/none"}), 1, "/proc/none")
+    assert mounts_under(tmp_path) == []
 
 
 def test_no_node_found(tmp_path):
@@ -180,6 +182,7 @@ def test_fstab(servers, tmp_path, run_dir):
 def test_the_helper_refuses_what_it_does_not_know(tmp_path):
     assert_refused(call("test", tmp_path, "-o", "no_such=1", program=HELPER), 2, "no_such")
     assert_refused(call("test", program=HELPER), 2, "SOURCE MOUNTPOINT")
+    assert mounts_under(tmp_path) == []
 
 
 def test_modes_and_owner_are_options(servers, mounts):

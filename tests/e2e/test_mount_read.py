@@ -66,7 +66,11 @@ def test_several_readers_of_one_remote_file(two, mounts):
     expected = fill(two[1].root / "f", 40)
     mount = mounts(nodes=two, args=["--no-bypass"])
     found = []
-    readers = [threading.Thread(target=lambda size=size: found.append(sha256(mount.path / "f", size)))
+
+    def read(size):
+        found.append(sha256(mount.path / "f", size))
+
+    readers = [threading.Thread(target=read, args=[size])
                for size in (4096, 100_001, MIB, 5 * MIB)]
     for reader in readers:
         reader.start()

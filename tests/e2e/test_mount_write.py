@@ -311,6 +311,7 @@ def test_read_only_mounts_refuse_to_write(two, mounts):
     mount = mounts(nodes=two, args=["-o", "ro"])
     assert_refused(errno.EROFS, open, mount.path / "f", "wb")
     assert_refused(errno.EROFS, os.mkdir, mount.path / "d")
+    assert os.listdir(mount.path) == []
 
 
 def test_names_that_cannot_be_are_refused(mount):

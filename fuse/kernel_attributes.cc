@@ -1,0 +1,149 @@
+#include "fuse/kernel_reply.h"
+
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace skein {
+namespace {
+
+constexpr int kStatBlockBytes = 4096;
+
+constexpr const char* kLocations = "user.skein.locations";
+constexpr const char* kNode = "user.skein.node";
+constexpr const char* kIncomplete = "user.skein.incomplete";
+
+void reply_attributes(fuse_req_t request, fuse_ino_t inode) {
+  const auto shown = parts_of(request).tree.stat(inode);
+  if (!shown) return fail(request, shown.error());
+  fuse_reply_attr(request, &shown->attributes, attributes_s(*shown));
+}
+
+void on_getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
+  // A file that was unlinked, or dropped at its seal, while it is open here.
+  if (info != nullptr && is_private_inode(inode) && !parts_of(request).inodes.tree_number(inode)) {
+    if (const OpenFile& file = file_of(info); file.session) {
+      const Shown shown = parts_of(request).tree.show(*file.session);
+      fuse_reply_attr(request, &shown.attributes, 0);
+      return;
+    }
+  }
+  reply_attributes(request, inode);
+}
+
+void on_setattr(fuse_req_t request, fuse_ino_t inode, struct stat* wanted, int what,
+                fuse_file_info*) {
+  // Mode, owner and times are the mount's own to show: accepted, without effect.
+  if (what & FUSE_SET_ATTR_SIZE) {
+    const auto size = static_cast<std::uint64_t>(wanted->st_size);
+    if (auto set = parts_of(request).files.set_size(inode, size); !set) {
+      return fail(request, set.error());
+    }
+  }
+  reply_attributes(request, inode);
+}
+
+void on_access(fuse_req_t request, fuse_ino_t inode, int mask) {
+  if ((mask & W_OK) == 0) return void(fuse_reply_err(request, 0));
+  const auto shown = parts_of(request).tree.stat(inode);
+  if (!shown) return fail(request, shown.error());
+  const bool writable =
+      shown->kind == Shown::Kind::kDirectory || shown->kind == Shown::Kind::kUnsealed;
+  fuse_reply_err(request, writable ? 0 : EACCES);
+}
+
+void on_statfs(fuse_req_t request, fuse_ino_t) {
+  const DiskSpace space = parts_of(request).space.count();
+  struct statvfs out {};
+  out.f_bsize = kStatBlockBytes;
+  out.f_frsize = kStatBlockBytes;
+  out.f_blocks = space.total_bytes / kStatBlockBytes;
+  out.f_bfree = out.f_bavail = space.free_bytes / kStatBlockBytes;
+  out.f_namemax = kMaxNameBytes;
+  fuse_reply_statfs(request, &out);
+}
+
+std::string joined(const std::string& before, const std::string& next) {
+  return before.empty() ? next : before + ", " + next;
+}
+
+Result<std::string> attribute_value(KernelRequests& parts, fuse_ino_t inode,
+                                    const std::string& name) {
+  const Error none{static_cast<std::errc>(ENODATA), "no such attribute"};
+  const auto shown = parts.tree.stat(inode);
+  if (!shown) return shown.error();
+  std::string value;
+  if (shown->kind == Shown::Kind::kDirectory) {
+    if (name != kIncomplete) return none;
+    const auto missing = parts.tree.refresh(inode);
+    if (!missing) return missing.error();
+    for (const Node& node : *missing) value = joined(value, node.label());
+  } else if (shown->kind != Shown::Kind::kUnsealed && (name == kLocations || name == kNode)) {
+    auto path = parts.tree.path_of(inode);
+    if (!path) return path.error();
+    const auto located = parts.finder.find(*path);
+    if (!located) return located.error();
+    for (const Copy& copy : located->copies) {
+      if (name == kNode) return copy.node.label();
+      value = joined(value, copy.node.url() + path->target().substr(1));
+    }
+  }
+  if (value.empty()) return none;
+  return value;
+}
+
+void reply_value(fuse_req_t request, std::string_view value, std::size_t room) {
+  if (room == 0) return void(fuse_reply_xattr(request, value.size()));
+  if (value.size() > room) return void(fuse_reply_err(request, ERANGE));
+  fuse_reply_buf(request, value.data(), value.size());
+}
+
+void on_getxattr(fuse_req_t request, fuse_ino_t inode, const char* name, std::size_t size) {
+  // ls(1) asks once per device for access lists when told that there are none.
+  if (std::strncmp(name, "user.", 5) != 0) return void(fuse_reply_err(request, ENOTSUP));
+  const auto value = attribute_value(parts_of(request), inode, name);
+  if (!value) return fail(request, value.error());
+  reply_value(request, *value, size);
+}
+
+void on_listxattr(fuse_req_t request, fuse_ino_t inode, std::size_t size) {
+  const auto shown = parts_of(request).tree.stat(inode);
+  if (!shown) return fail(request, shown.error());
+  std::string names;  // each with its terminating zero
+  const auto add = [&](const char* name) { names.append(name, std::strlen(name) + 1); };
+  if (shown->kind == Shown::Kind::kSealed) {
+    add(kLocations);
+    add(kNode);
+  } else if (shown->kind == Shown::Kind::kDirectory &&
+             attribute_value(parts_of(request), inode, kIncomplete)) {
+    add(kIncomplete);
+  }
+  reply_value(request, names, size);
+}
+
+void on_setxattr(fuse_req_t request, fuse_ino_t, const char*, const char*, std::size_t, int) {
+  fuse_reply_err(request, ENOTSUP);
+}
+
+void on_removexattr(fuse_req_t request, fuse_ino_t, const char*) {
+  fuse_reply_err(request, ENOTSUP);
+}
+
+}  // namespace
+
+void add_attribute_operations(fuse_lowlevel_ops& ops) {
+  ops.getattr = on_getattr;
+  ops.setattr = on_setattr;
+  ops.access = on_access;
+  ops.statfs = on_statfs;
+  ops.getxattr = on_getxattr;
+  ops.listxattr = on_listxattr;
+  ops.setxattr = on_setxattr;
+  ops.removexattr = on_removexattr;
+}
+
+}  // namespace skein

@@ -1,0 +1,68 @@
+// For tests: the parts that a mount is made of, over nodes that live in memory.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/placement.h"
+#include "client/scripted_server.h"
+#include "client/upload.h"
+#include "fuse/spool.h"
+#include "fuse/write_session.h"
+
+namespace skein {
+
+struct ScratchFolder {
+  ScratchFolder() {
+    char name[] = "/tmp/skein-fuse-XXXXXX";
+    path = ::mkdtemp(name);
+  }
+  ~ScratchFolder() { std::filesystem::remove_all(path); }
+  std::filesystem::path path;
+};
+
+struct ScratchMount {
+  explicit ScratchMount(const NodeList& nodes)
+      : membership(nodes), uploader(client, placement, membership) {
+    auto opened = Spool::open(folder.path / "spool", "test", 0);
+    spool = std::move(*opened);
+  }
+
+  WriteSession::Parts parts() {
+    return {nullptr,
+            {client, placement, membership, uploader, std::chrono::milliseconds(2000)},
+            *spool};
+  }
+  std::shared_ptr<WriteSession> begin(const std::string& path, Inode inode = 1) {
+    auto session = WriteSession::begin(parts(), path_of(path), inode);
+    return session ? *session : nullptr;
+  }
+  std::filesystem::path recover() const { return folder.path / "spool" / "recover"; }
+  std::vector<std::filesystem::path> recovered(const std::string& extension) const {
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator(recover())) {
+      if (entry.path().extension() == extension) found.push_back(entry.path());
+    }
+    return found;
+  }
+
+  ScratchFolder folder;
+  NodeClient client{std::chrono::milliseconds(1000)};
+  Placement placement{real_clock()};
+  FixedMembership membership;
+  Uploader uploader;
+  std::unique_ptr<Spool> spool;
+};
+
+inline void write_text(WriteSession& session, const std::string& text, off_t offset = 0) {
+  const ssize_t n = ::pwrite(session.fd(), text.data(), text.size(), offset);
+  session.changed();
+  if (n != static_cast<ssize_t>(text.size())) std::abort();
+}
+
+}  // namespace skein

@@ -53,7 +53,8 @@ LONG_FILES = {
     "tests/tidy.py": "one rule after another, no state between them",
     "tests/net/netcluster.sh": "one library of shell functions, sourced as a whole",
 }
-MAX_COLUMNS = 100
+# Text is set for 100 columns; a line that breaks badly there may have a few more.
+MAX_COLUMNS = 120
 LONG_LINES = {"tests/net/netcluster.sh", "core/config.cc"}  # shell as is; a table of settings
 
 BANNED_WORDS = {"manager", "helper", "helpers", "util", "utils", "handler", "service", "misc",
@@ -271,7 +272,7 @@ def rule_tests_assert(tree):
             functions = r"^def (test_\w+)\(.*?(?=^\S|\Z)"
             for match in re.finditer(functions, tree.text[name], re.M | re.S):
                 body = match.group(0)
-                if not re.search(r"\bassert\b|pytest\.raises|eventually\(|\bcheck_\w+\(", body):
+                if not re.search(r"\b(assert\w*|check_\w+|soon|eventually)\b|pytest\.raises", body):
                     fail("tests-assert", name, f"{match.group(1)} asserts nothing")
 
 
@@ -339,7 +340,8 @@ def printed_flags(program):
     pages = [top]
     if program.name == "skein":
         commands = re.findall(r"^  ([a-z]+)\s", top, re.M)
-        pages += [text(command) for command in commands]
+        # Those two hand over to the other programs, whose pages tell.
+        pages += [text(command) for command in commands if command not in ("mount", "serve")]
     # Flags stand at the start of a help line; sentences may speak of other programs' flags.
     found = set()
     for line in "\n".join(pages).splitlines():

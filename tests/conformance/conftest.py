@@ -81,7 +81,7 @@ class Target:
 @pytest.fixture(scope="session")
 def session_server(request):
     """One server for all tests that need no settings of their own, in folders of its own."""
-    # In memory where that has room: what is asked here is the protocol, in a hundred thousand files.
+    # In memory where that has room: the protocol is asked here, with a hundred thousand files.
     memory = "/dev/shm"
     roomy = os.path.isdir(memory) and shutil.disk_usage(memory).free > NEEDED_BYTES
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="skein-conformance-",

@@ -37,7 +37,7 @@ def test_a_listing_has_type_and_size_of_every_name(target, folder):
 def test_a_directory_has_the_number_of_its_entries_as_size(target, folder):
     for n in range(5):
         target.put(f"{folder}/sub/{n}", b"")
-        soon(lambda: target.names(f"{folder}/")["sub/"] == [DIRECTORY, n + 1])
+        harness.eventually(lambda: target.names(f"{folder}/")["sub/"] == [DIRECTORY, n + 1], 1)
 
 
 @must

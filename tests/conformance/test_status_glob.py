@@ -102,8 +102,8 @@ def test_a_glob_stays_in_the_folder(target, pattern):
     assert reply.status in (200, 400)
     if reply.status == 200:
         for found in json.loads(reply.body):
-            assert not found.startswith(("/", "..", ".skein", "etc")), found
-            assert "/.." not in found
+            parts = found.split("/")
+            assert parts[0] not in ("", ".skein", "etc") and ".." not in parts, found
 
 
 @pytest.mark.parametrize("query", ["", "?", "?pattern=", "?pattern=%zz", "?other=*",

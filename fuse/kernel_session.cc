@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -9,8 +10,10 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
+#include <cstdarg>
+#include <cstdio>
 #include <fstream>
+#include <string_view>
 
 #include "fuse/kernel_library.h"
 
@@ -21,6 +24,19 @@ constexpr std::int32_t kNotifyIncrementEpoch = 8;  // FUSE_NOTIFY_INC_EPOCH, Lin
 constexpr int kKernelReadAheadKib = 4096;
 // Wakes serve(): it waits for a semaphore, which only a signal interrupts.
 constexpr int kWakeSignal = SIGUSR1;
+
+// Where the calling thread's messages of libfuse go; null = to the log. libfuse's log function takes
+// no context of its own.
+thread_local std::string* library_messages = nullptr;
+
+void take_library_message(fuse_log_level, const char* format, va_list arguments) {
+  char line[1024];
+  std::vsnprintf(line, sizeof line, format, arguments);
+  std::string_view text(line);
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  if (library_messages == nullptr) return spdlog::warn("from libfuse: text={}", text);
+  *library_messages += (library_messages->empty() ? "" : "; ") + std::string(text);
+}
 
 Passthrough& passthrough_of(void* userdata) {
   return static_cast<KernelRequests*>(userdata)->passthrough;
@@ -70,8 +86,12 @@ class LibrarySession : public KernelSession {
   }
 
   Result<void> mount() {
-    if (fuse_session_mount(session_, mount_point_.c_str()) != 0) {
-      return Error{std::errc::io_error, "cannot mount on " + mount_point_};
+    std::string said;
+    library_messages = &said;
+    const int failed = fuse_session_mount(session_, mount_point_.c_str());
+    library_messages = nullptr;
+    if (failed != 0) {
+      return Error{std::errc::io_error, "cannot mount on " + mount_point_ + ": " + said};
     }
     mounted_ = true;
     const fuse_custom_io io{write_reply, read_request, splice_either_way, splice_either_way};
@@ -140,6 +160,7 @@ class LibrarySession : public KernelSession {
 
 Result<std::unique_ptr<KernelSession>> KernelSession::mount(const MountOptions& options,
                                                             KernelRequests& requests) {
+  fuse_set_log_func(take_library_message);
   std::vector<std::string> words = library_arguments(options);
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());

@@ -17,8 +17,8 @@ class KernelSession {
   static constexpr unsigned kMaxThreads = 48;
   static constexpr unsigned kIdleThreads = 8;
 
-  // Mounts. `requests` is borrowed. Errors: what mount(2) or fusermount3 said is on stderr, and
-  // io_error here.
+  // Mounts. `requests` is borrowed. Errors: io_error, with what mount(2) or libfuse said; fusermount3
+  // writes to stderr by itself. invalid_argument for options that libfuse does not know.
   static Result<std::unique_ptr<KernelSession>> mount(const MountOptions& options,
                                                       KernelRequests& requests);
   // Unmounts, if that has not happened; open files in it fail from then on.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <csignal>
+#include <ctime>
 #include <cstdio>
 #include <future>
 #include <mutex>
@@ -159,7 +160,7 @@ int serve(const MountOptions& options, Daemon& daemon) {
                       sealed_into->sealed(session, place.directory, place.name, size_bytes);
                     });
   MountedTree shown({directories, inodes, unsealed, quick, placement, *membership},
-                    {options.uid, options.gid, options.umask});
+                    {options.uid, options.gid, options.umask, ::time(nullptr)});
   sealed_into = &shown;
   Files files({shown, unsealed, inodes,
                {lanes_used, bulk, finder, downloader, *membership, options.deadline, streams},

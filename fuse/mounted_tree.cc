@@ -115,6 +115,7 @@ Result<Shown> MountedTree::stat(Inode inode) {
     TreeEntry root;
     root.inode = kRootInode;
     root.entry = {Entry::kDirectory, 0};
+    root.seen_s = options_.mounted_s;
     return show(root, nullptr);
   }
   auto place = parts_.directories.tree().place(*tree);

@@ -39,6 +39,7 @@ class MountedTree {
     uid_t uid = 0;
     gid_t gid = 0;
     mode_t umask = 022;
+    std::int64_t mounted_s = 0;  // seconds since 1970: the time of the root
   };
   struct Parts {
     Directories& directories;

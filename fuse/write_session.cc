@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "client/locate.h"
+#include "client/same_bytes.h"
 #include "core/uuid.h"
 
 namespace skein {
@@ -14,6 +15,21 @@ namespace {
 
 // Spool space is counted in steps, so that a counter is not touched for every small write.
 constexpr std::uint64_t kReserveStepBytes = std::uint64_t{4} << 20;
+
+// The node itself is in trouble, as against a refusal of this file.
+bool is_node_trouble(const Error& error) {
+  switch (error.code) {
+    case std::errc::host_unreachable:
+    case std::errc::timed_out:
+    case std::errc::not_connected:
+    case std::errc::not_supported:
+    case std::errc::io_error:
+    case std::errc::bad_message:
+      return true;
+    default:
+      return false;
+  }
+}
 
 Error ended(const ClusterPath& path) {
   return {std::errc::bad_file_descriptor, "/" + path.text() + " is sealed"};
@@ -55,17 +71,21 @@ Result<std::shared_ptr<WriteSession>> WriteSession::begin(const Parts& parts,
                                                           const ClusterPath& path, Inode inode) {
   const NodeSnapshot nodes = parts.cluster.membership.nodes();
   std::set<std::string> excluded;
+  std::optional<Error> last;
   for (;;) {
     auto node = parts.cluster.placement.choose(*nodes, excluded);
-    if (!node) return node.error();
+    if (!node) return last ? *last : node.error();
     const bool local = parts.lanes != nullptr && parts.lanes->reaches(*node);
     std::shared_ptr<WriteSession> session(
         new WriteSession(parts, path, inode, local ? std::nullopt : std::optional(*node)));
     if (local) {
       auto lane = parts.lanes->create(*node, path);
-      if (!lane && lane.error().code == std::errc::file_exists) return lane.error();
       if (!lane) {
+        const bool full = lane.error().code == std::errc::no_space_on_device;
+        if (!full && !is_node_trouble(lane.error())) return lane.error();
+        if (!full) parts.cluster.membership.report_failure(node->key(), lane.error());
         excluded.insert(node->key());
+        last = lane.error();
         continue;
       }
       session->lane_ = std::move(*lane);
@@ -153,10 +173,7 @@ Result<void> WriteSession::flush() {
   if (lane_ && !lane_lost_) {
     if (auto free = check_name_is_free(name, lane_->node().key()); !free) return free.error();
     auto checked = lane_->check();
-    if (checked || checked.error().code == std::errc::file_exists ||
-        checked.error().code == std::errc::no_space_on_device) {
-      return checked;
-    }
+    if (checked || !is_node_trouble(checked.error())) return checked;
     // The node is gone, its disk is still under our descriptor: another node gets the bytes.
     parts_.cluster.membership.report_failure(lane_->node().key(), checked.error());
     lane_lost_ = true;
@@ -237,6 +254,12 @@ Result<std::uint64_t> WriteSession::seal() {
 Result<void> WriteSession::seal_lane(const ClusterPath& name) {
   auto sealed = lane_->seal();
   if (sealed || sealed.error().code == std::errc::file_exists) return sealed;
+  if (sealed.error().code == std::errc::not_connected) {
+    auto range = bytes();
+    if (!range) return range.error();
+    const auto same = same_bytes(parts_.cluster.client, lane_->node(), name, *range);
+    if (same && *same == Sameness::kSame) return {};  // only the reply was lost
+  }
   parts_.cluster.membership.report_failure(lane_->node().key(), sealed.error());
   lane_lost_ = true;
   return seal_remote(name);

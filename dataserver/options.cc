@@ -99,6 +99,7 @@ ParsedCommandLine parse_command_line(int argc, char** argv) {
   for (const Flag& flag : kFlags) {
     app.add_option(flag.names, given[flag.key], flag.help)
         ->default_str(config->text(flag.key))
+        ->take_last()
         ->type_name("");
   }
   bool no_lane = false;

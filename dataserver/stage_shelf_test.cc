@@ -1,0 +1,77 @@
+#include "dataserver/stage_shelf.h"
+
+#include <sys/stat.h>
+
+#include "core/uuid.h"
+#include "dataserver/scratch_store.h"
+
+namespace skein {
+namespace {
+
+Result<void> keep(ScratchStore& s, StageShelf& shelf, const std::string& id,
+                  const std::string& bytes) {
+  auto stage = s.store->stage(s.path("f"), bytes.size());
+  REQUIRE(stage);
+  REQUIRE(stage->append(bytes));
+  return shelf.keep(id, *stage);
+}
+
+TEST_CASE("shelf: a stage can be replaced, published once, and is gone then") {
+  for (const bool unnamed : {true, false}) {
+    CAPTURE(unnamed);
+    FileStore::Options options;
+    options.unnamed_stages = unnamed;
+    ScratchStore s(options);
+    StageShelf shelf(*s.store);
+    const std::string id = make_uuid();
+    REQUIRE(keep(s, shelf, id, "first"));
+    REQUIRE(keep(s, shelf, id, "second"));
+    CHECK(s.staged() == 1);
+    REQUIRE(shelf.publish(id, s.path("d/f")));
+    CHECK(s.read_by_hand("d/f") == "second");
+    CHECK(shelf.publish(id, s.path("d/g")).error().code == std::errc::no_such_file_or_directory);
+    CHECK(s.staged() == 0);
+  }
+}
+
+TEST_CASE("shelf: a taken name keeps the stage, a drop removes it") {
+  ScratchStore s;
+  StageShelf shelf(*s.store);
+  REQUIRE(s.put("f", "first"));
+  const std::string id = make_uuid();
+  auto stage = s.store->stage(s.path("g"), 0);
+  REQUIRE(stage);
+  REQUIRE(shelf.keep(id, *stage));
+  CHECK(shelf.publish(id, s.path("f")).error().code == std::errc::file_exists);
+  CHECK(s.staged() == 1);
+  REQUIRE(shelf.drop(id));
+  CHECK(shelf.drop(id).error().code == std::errc::no_such_file_or_directory);
+  CHECK(s.staged() == 0);
+}
+
+TEST_CASE("shelf: stages survive a restart, unless they were published or are a day old") {
+  ScratchFolder folder;
+  const std::string kept = make_uuid();
+  const std::string published = make_uuid();
+  const std::string old = make_uuid();
+  const auto stage_file = [&](const std::string& id) { return folder.path() / ".skein/stage" / id; };
+  {
+    auto store = FileStore::open(folder.path().string(), {});
+    REQUIRE(store);
+    for (const std::string& id : {kept, published, old}) std::ofstream(stage_file(id)) << "x";
+    std::filesystem::create_hard_link(stage_file(published), folder.path() / "f");
+    const time_t day_ago = ::time(nullptr) - 25 * 3600;
+    const timespec times[2] = {{day_ago, 0}, {day_ago, 0}};
+    REQUIRE(::utimensat(AT_FDCWD, stage_file(old).c_str(), times, 0) == 0);
+  }
+  auto store = FileStore::open(folder.path().string(), {});
+  REQUIRE(store);
+  StageShelf shelf(**store);
+  CHECK(std::filesystem::exists(stage_file(kept)));
+  CHECK_FALSE(std::filesystem::exists(stage_file(published)));
+  CHECK_FALSE(std::filesystem::exists(stage_file(old)));
+  CHECK(std::filesystem::exists(folder.path() / "f"));
+}
+
+}  // namespace
+}  // namespace skein

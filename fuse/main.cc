@@ -92,15 +92,19 @@ std::string tree_name(const MountOptions& options, const NodeList& alive) {
   return name.size() <= 100 ? name : "nodes " + std::to_string(std::hash<std::string>()(name));
 }
 
+// A release follows its close() within moments, unless the machine is very busy.
+constexpr auto kPatienceForCloses = 1s;
+
 // Ends the session when a signal says so; gone when it is destroyed.
-std::jthread watch_signals(KernelSession& session) {
-  return std::jthread([&session](const std::stop_token& stop) {
+std::jthread watch_signals(KernelSession& session, Unsealed& unsealed) {
+  return std::jthread([&](const std::stop_token& stop) {
     const sigset_t signals = ending_signals();
     const timespec turn{0, 200'000'000};
     while (!stop.stop_requested()) {
       const int signal = ::sigtimedwait(&signals, nullptr, &turn);
       if (signal <= 0) continue;
       spdlog::info("ending: signal={}", signal);
+      unsealed.wait_for_closes(Deadline::after(kPatienceForCloses));
       session.end();
     }
   });
@@ -175,7 +179,7 @@ int serve(const MountOptions& options, Daemon& daemon) {
   if (!session) return fail(session.error());
   known_directories = &directories;
   known_session = session->get();
-  const std::jthread signals = watch_signals(**session);
+  const std::jthread signals = watch_signals(**session, unsealed);
   const std::jthread starter([&](const std::stop_token& stop) {
     auto answered = ready.get_future();
     while (answered.wait_for(100ms) != std::future_status::ready) {

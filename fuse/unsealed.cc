@@ -269,6 +269,16 @@ void Unsealed::run_linger(std::stop_token stop) {
   }
 }
 
+void Unsealed::wait_for_closes(Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, deadline.when(), [&] {
+    return std::none_of(records_.begin(), records_.end(), [](const auto& pair) {
+      const Record& record = pair.second;
+      return record.sealing || (record.writers > 0 && record.session->is_closing());
+    });
+  });
+}
+
 void Unsealed::end(End how) {
   linger_thread_.request_stop();
   if (linger_thread_.joinable()) linger_thread_.join();

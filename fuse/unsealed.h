@@ -82,6 +82,9 @@ class Unsealed {
   // operation_not_permitted, file_exists and others of WriteSession::flush(): then nothing changed.
   Result<void> rename(const Place& from, const Place& to, const ClusterPath& to_path);
 
+  // Before a forced end: waits for the close() calls that were answered and whose second half, the
+  // release, is still on its way; also, in vain, for files whose descriptor has living duplicates.
+  void wait_for_closes(Deadline deadline);
   // The mount ends. kAllClosed: nothing is open any more, so every file is sealed but those of
   // killed writers. kForced: files that are still being written go to recover/.
   enum class End { kAllClosed, kForced };

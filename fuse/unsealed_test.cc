@@ -184,6 +184,19 @@ TEST_CASE("unsealed: at the end closed files are sealed, open ones are kept for 
   CHECK(scene.mount.recovered(".data").size() == 1);
 }
 
+TEST_CASE("unsealed: a forced end waits for a close that was answered, not for an open file") {
+  Scene scene;
+  scene.add("open");
+  const auto started = std::chrono::steady_clock::now();
+  scene.files.wait_for_closes(Deadline::after(10s));
+  CHECK(std::chrono::steady_clock::now() - started < 5s);
+  auto session = scene.add("closing");
+  REQUIRE(session->flush().ok());
+  std::jthread release([&] { scene.files.close_writer(session); });
+  scene.files.wait_for_closes(Deadline::after(10s));
+  CHECK(scene.node.file("closing") == "closing");
+}
+
 TEST_CASE("unsealed: names by which programs mean to rename a file") {
   for (const char* name : {".scan.tif.a1B2c3", "x.tmp", "x.part", "index.lock", "tmp_obj_abc",
                            ".goutputstream-12", "draft~"}) {

@@ -1,6 +1,8 @@
 // Nodes that are silent, set aside, gone or back; files that vanish; a tree that is begun anew.
 #include <doctest/doctest.h>
 
+#include <atomic>
+
 #include "cache/directories.h"
 #include "cache/directories_scene.h"
 
@@ -143,6 +145,28 @@ TEST_CASE("directories: a node that stops in the middle costs one timeout, and n
   CHECK(scene.has("on two"));
   CHECK_FALSE(scene.has("nowhere"));
   CHECK(scene.requests() == before);
+}
+
+TEST_CASE("directories: what another process learned meanwhile is not lost to an older answer") {
+  Scene scene;
+  scene.membership.tell({scene.one.node()});
+  scene.one.add("old", "1");
+  CHECK(scene.has("old"));
+  scene.one.add("new", "1");
+  std::atomic<int> asked = 0;
+  scene.one.interrupt([&](ScriptedServer&, HttpStream& stream,
+                          const RequestHead&) -> std::optional<bool> {
+    if (++asked > 1) return std::nullopt;
+    // While this answer is on its way, another process asks and stores what it heard.
+    const Listing newer({{"old", {0, 1}}, {"new", {0, 1}}});
+    CHECK(scene.tree->store_listing(kRootInode, newer, {{"node1", "\"newer\"", newer}}));
+    return reply(stream, 200, "ETag: \"older\"\r\n", R"({"old":[0,1],"gone":[0,1]})");
+  });
+  scene.pass(10s);
+  CHECK(scene.missing().empty());
+  CHECK(asked == 2);
+  CHECK(scene.tree->lookup(kRootInode, "new"));
+  CHECK_FALSE(scene.tree->lookup(kRootInode, "gone"));
 }
 
 TEST_CASE("directories: a tree begun anew under a trusted listing hides no file") {

@@ -246,7 +246,6 @@ TEST_CASE("tree: a listing too large for one transaction is stored whole, in ord
   REQUIRE(scene.tree->store_listing(kRootInode, before, {{"n", "e1", before}}));
   const TreeEntry stays = *scene.tree->lookup(kRootInode, "n1050001");
   REQUIRE(scene.tree->put(kRootInode, "a first", file(1)));
-  REQUIRE(scene.tree->put(kRootInode, "z last", file(1)));
   Tree::StoreOptions options;
   options.expected_version = scene.tree->share_heads(kRootInode)->version;
   REQUIRE(scene.tree->store_listing(kRootInode, after, {{"n", "e2", after}}, options));
@@ -255,11 +254,10 @@ TEST_CASE("tree: a listing too large for one transaction is stored whole, in ord
   CHECK(scene.tree->share_heads(kRootInode)->etags.at("n").empty());
   CHECK(scene.tree->shares(kRootInode)->front().listing == after);
   const auto names = *scene.tree->names(kRootInode, "", 1'000'000);
-  REQUIRE(names.size() == 60'002);
+  REQUIRE(names.size() == 60'001);
   CHECK(names.front().name == "a first");
   CHECK(names[1].name == "n1030000");
-  CHECK(names[60'000].name == "n1089999");
-  CHECK(names.back().name == "z last");
+  CHECK(names.back().name == "n1089999");
 }
 
 TEST_CASE("tree: two clusters do not see each other, whatever their names") {

@@ -264,7 +264,7 @@ def test_a_transfer_shows_its_progress_on_a_terminal_and_only_there(three, tmp_p
         return shown
 
     shown = put_on_terminal("put", "first", "slow", "last", "/loud/")
-    assert b"last" in shown and b"8%  98K of 1.1M  " in shown and b"left" in shown, shown
+    assert b"slow  8%  98K of 1.1M  " in shown and b"/s  " in shown and b"left" in shown, shown
     assert shown.endswith(b"\r\x1b[K"), "the line stays behind"
     assert put_on_terminal("--quiet", "put", "first", "slow", "last", "/quiet/") == b""
 

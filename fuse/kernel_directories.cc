@@ -73,7 +73,8 @@ class DirectoryReply {
 void read_directory(fuse_req_t request, std::size_t size, off_t offset, fuse_file_info* info,
                     bool plus) {
   DirectoryStream& stream = directory_of(info);
-  const std::lock_guard lock(stream.mutex());
+  // Let go before the reply: once the kernel has it, RELEASEDIR may delete the stream.
+  std::unique_lock lock(stream.mutex());
   DirectoryReply reply(request, size, plus);
   if (offset == 0) stream.rewind();
   for (auto position = static_cast<std::uint64_t>(offset);; ++position) {
@@ -82,10 +83,14 @@ void read_directory(fuse_req_t request, std::size_t size, off_t offset, fuse_fil
       continue;
     }
     const auto item = stream.at(position - 2);
-    if (!item && reply.empty()) return fail(request, item.error());
+    if (!item && reply.empty()) {
+      lock.unlock();
+      return fail(request, item.error());
+    }
     if (!item || *item == nullptr) break;
     if (!reply.add(**item, stream.directory(), position + 1)) break;
   }
+  lock.unlock();
   reply.send();
 }
 

@@ -48,7 +48,7 @@ TEST_CASE("node client: a refusal that comes before the body is sent ends the se
   }
 }
 
-TEST_CASE("node client: an early refusal is heard although the server closes at once") {
+TEST_CASE("node client: a server that refuses and closes at once is never taken for success") {
   Server server([&](Server&, HttpStream& stream, const RequestHead&) {
     reply(stream, 507, "Connection: close\r\n");
     return false;

@@ -42,7 +42,9 @@ await() { # SECONDS WHAT CMD...: until CMD succeeds
 build=$(realpath -m "${SKEIN_BUILD:-$top/build}")
 say "building in $build"
 "$top/tools/install-packages.sh"
-[[ -e $build/build.ninja ]] || meson setup "$build" "$top" </dev/null >"/dev/null"
+if [[ ! -e $build/build.ninja ]]; then
+    said=$(meson setup "$build" "$top" </dev/null 2>&1) || die "meson setup failed:"$'\n'"$said"
+fi
 ninja -C "$build" -j "$(nproc)" </dev/null | tail -n 1
 { : <>/dev/fuse; } 2>/dev/null || die "this host has no usable /dev/fuse, which a mount needs"
 

@@ -61,6 +61,14 @@ def built(program):
     return str(program)
 
 
+def runnable_by_anyone(program):
+    """A copy that every user may run: the checkout may lie in a folder that only root may enter."""
+    folder = pathlib.Path(os.environ["SKEIN_TEST_LOGS"]).parent / "bin"
+    folder.mkdir(exist_ok=True)
+    folder.parent.chmod(0o755)
+    return shutil.copy(built(program), folder)
+
+
 def eventually(condition, timeout=10, what=""):
     """Polls until condition() is true and returns its value; on the deadline the test fails."""
     started = time.monotonic()

@@ -6,7 +6,8 @@ import subprocess
 import time
 
 import pytest
-from harness import BUILD, MOUNT, SLOW, eventually, mounts_under, needs_fuse, needs_root
+from harness import (BUILD, MOUNT, SLOW, eventually, mounts_under, needs_fuse, needs_root,
+                     runnable_by_anyone)
 
 pytestmark = [needs_fuse, needs_root]
 
@@ -204,7 +205,7 @@ def test_another_user_mounts_through_fusermount3(servers, tmp_path, run_dir):
             os.chown(path, 65534, 65534)
         if os.stat("/dev/fuse").st_mode & 0o006 != 0o006:
             pytest.skip("needs fuse for users: /dev/fuse is for root only here")
-        script = (f"{MOUNT} {home}/m --node {server.url} && echo hello > {home}/m/f && "
+        script = (f"{runnable_by_anyone(MOUNT)} {home}/m --node {server.url} && echo hello > {home}/m/f && "
                   f"cat {home}/m/f && fusermount3 -u {home}/m")
         done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                                "bash", "-c", script], capture_output=True, text=True, timeout=30,

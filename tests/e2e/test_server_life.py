@@ -10,11 +10,11 @@ import threading
 import time
 
 import pytest
-from harness import DATASERVER, SLOW, Server, built, eventually, needs_root
+from harness import DATASERVER, SLOW, Server, built, eventually, needs_root, runnable_by_anyone
 
 
-def run(root, *args, **options):
-    return subprocess.run([built(DATASERVER), "--root", str(root), "--port", "0", "--advertise",
+def run(root, *args, program=DATASERVER, **options):
+    return subprocess.run([built(pathlib.Path(program)), "--root", str(root), "--port", "0", "--advertise",
                            "none", *map(str, args)], capture_output=True, text=True, timeout=20,
                           stdin=subprocess.DEVNULL, **options)
 
@@ -59,7 +59,8 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     for parent in [tmp_path, *tmp_path.parents]:
         if parent.stat().st_uid == os.geteuid() and str(parent).startswith("/tmp/"):
             parent.chmod(0o755)
-    ended = run(folder, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
+    ended = run(folder, program=runnable_by_anyone(DATASERVER), user=nobody.pw_uid,
+                group=nobody.pw_gid, extra_groups=[])
     assert_cannot_serve(ended, folder, "denied")
     assert os.listdir(folder) == []
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from harness import REPOSITORY, SKEIN, eventually, needs_root, skein
+from harness import REPOSITORY, SKEIN, eventually, needs_root, runnable_by_anyone, skein
 
 GIVEN = pathlib.Path(os.environ.get("SKEIN_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 MOST_BYTES = 200 << 20  # of given data; the rest adds time and nothing else
@@ -275,8 +275,8 @@ def test_a_file_that_may_not_be_read_is_one_failure(three, tmp_path):
     (tmp_path / "secret").chmod(0)
     os.chmod(tmp_path, 0o755)
     ended = subprocess.run(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs",
-                            "--reuid=65534", "--clear-groups", str(SKEIN), "--node", three[0].url,
-                            "put", str(tmp_path / "secret"), "/"], capture_output=True, text=True,
+                            "--reuid=65534", "--clear-groups", runnable_by_anyone(SKEIN), "--node",
+                            three[0].url, "put", str(tmp_path / "secret"), "/"], capture_output=True, text=True,
                            timeout=30)
     assert ended.returncode == 1, ended
     assert ended.stderr.startswith("skein put: ") and "Permission denied" in ended.stderr

@@ -71,6 +71,21 @@ TreeStore::~TreeStore() {
   if (last->lock->be_alone() && last->file->sync()) write_state(closed_state(data()));
 }
 
+TreeStore::Turn::Turn(TreeStore& store, Deadline deadline) : store_(store) {
+  std::unique_lock lock(store_.mutex_);
+  got_ = store_.turn_over_.wait_until(lock, deadline.when(), [&] { return !store_.turn_taken_; });
+  if (got_) store_.turn_taken_ = true;
+}
+
+TreeStore::Turn::~Turn() {
+  if (!got_) return;
+  {
+    const std::lock_guard lock(store_.mutex_);
+    store_.turn_taken_ = false;
+  }
+  store_.turn_over_.notify_one();
+}
+
 std::shared_ptr<TreeStore::Generation> TreeStore::current() const {
   const std::lock_guard lock(mutex_);
   return current_;
@@ -90,8 +105,8 @@ Result<void> TreeStore::read(const Work& work) {
       if (done || done.error().code != std::errc::bad_message) return done;
     }
     const Deadline deadline = Deadline::after(kWriteWait);
-    std::unique_lock turn(write_mutex_, std::defer_lock);
-    if (!turn.try_lock_until(deadline.when())) return busy();
+    const Turn turn(*this, deadline);
+    if (!turn.got()) return busy();
     if (current() != at) continue;  // another thread mended it
     const Why why = state == TableFile::State::kGone ? Why::kOpen : Why::kDamaged;
     if (auto mended = mend(at, why, deadline); !mended) return mended;
@@ -101,8 +116,8 @@ Result<void> TreeStore::read(const Work& work) {
 
 Result<void> TreeStore::write(const Work& work, Bound bound) {
   const Deadline deadline = Deadline::after(kWriteWait);
-  std::unique_lock turn(write_mutex_, std::defer_lock);
-  if (!turn.try_lock_until(deadline.when())) return busy();
+  const Turn turn(*this, deadline);
+  if (!turn.got()) return busy();
   Result<void> done;
   for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
     const auto at = current();

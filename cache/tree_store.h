@@ -18,6 +18,7 @@
 // Thread-safe. Open it once per process, after any fork.
 #pragma once
 
+#include <condition_variable>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -73,7 +74,22 @@ class TreeStore {
   std::filesystem::path data() const { return options_.folder / "tree.mdb"; }
   bool replaced(const Generation& at) const;
 
-  // All below: write_mutex_ is held, or nobody else knows this object yet.
+  // One change or exchange of the file at a time in this process, with a deadline. (Not a timed
+  // mutex: thread sanitizers of our compilers do not know its lock call.)
+  class Turn {
+   public:
+    Turn(TreeStore& store, Deadline deadline);
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    bool got() const { return got_; }
+
+   private:
+    TreeStore& store_;
+    bool got_ = false;
+  };
+
+  // All below: in a Turn, or nobody else knows this object yet.
   Result<void> mend(const std::shared_ptr<Generation>& broken, Why why, Deadline deadline);
   Result<void> mend_locked(const std::shared_ptr<Generation>& broken, Why why,
                            const std::shared_ptr<LockFile>& lock);
@@ -86,10 +102,11 @@ class TreeStore {
   void write_state(const std::string& text) const;
 
   const Options options_;
-  std::timed_mutex write_mutex_;  // one change or exchange of the file at a time
 
-  mutable std::mutex mutex_;  // guards current_, never held across a call
+  mutable std::mutex mutex_;  // guards everything below, never held across a call
   std::shared_ptr<Generation> current_;
+  bool turn_taken_ = false;
+  std::condition_variable turn_over_;
 };
 
 }  // namespace skein

@@ -2,6 +2,7 @@
 // without finish() when the body is cut short: then nothing of it may stay. One thread at a time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,9 +22,23 @@ class BodySink {
   // Called once, after the last piece.
   virtual Reply finish() = 0;
 
+  // finish() makes something visible that should be safe on the disk by then (sync_gate.h).
+  virtual bool publishes() const { return false; }
+
   // The answer is known and the body not wanted; a client that asked "Expect: 100-continue" need
   // not send it.
   virtual bool refuses() const { return false; }
+};
+
+// Reads the body away, then finds the answer.
+class DeferredAnswer final : public BodySink {
+ public:
+  explicit DeferredAnswer(std::function<Reply()> answer) : answer_(std::move(answer)) {}
+  void take(std::span<const char>) override {}
+  Reply finish() override { return answer_(); }
+
+ private:
+  const std::function<Reply()> answer_;
 };
 
 // Reads the body away and answers with what was decided before.

@@ -16,6 +16,8 @@ namespace skein {
 namespace {
 
 constexpr mode_t kStagedMode = 0600;
+// A disk that takes longer for a flush is taken for broken.
+constexpr std::chrono::seconds kFlushDeadline{60};
 constexpr mode_t kPublishedMode = 0440;  // what PYME's server gives its files
 
 Error exists(const ClusterPath& path) {
@@ -58,7 +60,11 @@ FileStore::FileStore(Fd root, std::string root_name, PrivateFolder private_folde
       root_name_(std::move(root_name)),
       root_(std::move(root)),
       private_(std::move(private_folder)),
-      index_(root_.get(), options.index_entries) {}
+      index_(root_.get(), options.index_entries) {
+  if (!options_.sync) return;
+  if (const auto found = found_at(root_.get())) root_device_ = found->device;
+  gate_ = std::make_unique<SyncGate>(SyncGate::filesystem_of(root_.get()));
+}
 
 // Stages of a server that died. Those that a client named are kept (StageShelf).
 void FileStore::drop_leftovers() {
@@ -137,21 +143,47 @@ Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
   const auto began = DirectoryIndex::now();
   const auto directory = open_directory(root_.get(), path.parent(), Missing::kMake);
   if (!directory) return as_taken(directory.error(), path);
-  // Before the name: whoever sees the file finds it read-only.
-  if (::fchmod(staged.fd(), kPublishedMode) != 0) return errno_error(errno, path.text());
-  const auto found = found_at(staged.fd());
-  if (!found) return found.error();
-  auto linked = staged.link_as(directory->get(), path.name());
-  if (!linked && linked.error().code == std::errc::cross_device_link) {
+  const auto place = found_at(directory->get());
+  if (!place) return place.error();
+  auto linked = link(staged, path, directory->get(), *place);
+  std::uint64_t size_bytes = 0;
+  if (linked) {
+    const auto found = found_at(staged.fd());
+    if (!found) return found.error();
+    size_bytes = found->size_bytes;
+  } else if (linked.error().code == std::errc::cross_device_link) {
     // Another filesystem is mounted below the root: the bytes have to move.
     auto copy = copy_of(staged.fd(), path);
     if (!copy) return copy.error();
-    if (::fchmod(copy->fd(), kPublishedMode) != 0) return errno_error(errno, path.text());
-    linked = copy->link_as(directory->get(), path.name());
+    linked = link(*copy, path, directory->get(), *place);
+    const auto found = found_at(copy->fd());
+    if (linked && found) size_bytes = found->size_bytes;
   }
-  if (!linked) return linked.error();
-  index_.added(path, found->size_bytes, directory->get(), began);
+  if (!linked) return linked;
+  index_.added(path, size_bytes, directory->get(), began);
   return {};
+}
+
+Result<void> FileStore::link(StagedFile& staged, const ClusterPath& path, int directory,
+                             const Found& directory_found) {
+  // Before the name: whoever sees the file finds it read-only.
+  if (::fchmod(staged.fd(), kPublishedMode) != 0) return errno_error(errno, path.text());
+  // The gate flushes the root's filesystem only.
+  const bool elsewhere = gate_ && directory_found.device != root_device_;
+  if (elsewhere && ::fsync(staged.fd()) != 0) return errno_error(errno, path.text());
+  if (auto linked = staged.link_as(directory, path.name()); !linked) return linked;
+  if (!elsewhere) return {};
+  const Fd readable(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!readable || ::fsync(readable.get()) != 0) return errno_error(errno, path.text());
+  return {};
+}
+
+Result<void> FileStore::publish_safely(StagedFile& staged, const ClusterPath& path) {
+  if (!gate_) return publish(staged, path);
+  const Deadline deadline = Deadline::after(kFlushDeadline);
+  if (auto flushed = gate_->wait(gate_->ticket(), deadline); !flushed) return flushed;
+  if (auto published = publish(staged, path); !published) return published;
+  return gate_->wait(gate_->ticket(), deadline);
 }
 
 Result<StagedFile> FileStore::copy_of(int source, const ClusterPath& path) {

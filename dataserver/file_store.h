@@ -16,6 +16,7 @@
 #include "dataserver/directory_index.h"
 #include "dataserver/private_folder.h"
 #include "dataserver/staged_file.h"
+#include "dataserver/sync_gate.h"
 
 namespace skein {
 
@@ -25,6 +26,7 @@ class FileStore {
     std::uint64_t reserve_bytes = 0;       // free space that stays free
     std::size_t index_entries = 4'000'000; // most entries that cached listings hold
     bool unnamed_stages = true;            // false: as on a filesystem without O_TMPFILE
+    bool sync = false;                     // what is acknowledged has to survive a power cut
   };
 
   // Errors: no_such_file_or_directory, not_a_directory, permission_denied, read_only_file_system;
@@ -52,7 +54,16 @@ class FileStore {
 
   // Makes the staged bytes visible at `path`, parents included. On an error nothing is visible and
   // `staged` is as before. Errors: as stage().
+  //
+  // With Options::sync the caller lets a ticket of gate() be released before, or a power cut could
+  // show a part of the file, and another one before it acknowledges.
   Result<void> publish(StagedFile& staged, const ClusterPath& path);
+  // publish() with that waiting done, if it is asked for. Errors beside those: io_error, timed_out;
+  // then the file may be visible.
+  Result<void> publish_safely(StagedFile& staged, const ClusterPath& path);
+
+  // Null without Options::sync.
+  SyncGate* gate() { return gate_.get(); }
 
   // Would publish() find the name free and room left?
   Result<void> check(const ClusterPath& path, std::uint64_t size_bytes) const;
@@ -76,12 +87,16 @@ class FileStore {
   void drop_leftovers();
   Result<void> check_space(std::uint64_t size_bytes) const;
   Result<StagedFile> new_stage(int directory);
+  Result<void> link(StagedFile& staged, const ClusterPath& path, int directory,
+                    const Found& directory_found);
 
   const Options options_;
   const std::string root_name_;
   const Fd root_;
   const PrivateFolder private_;
   DirectoryIndex index_;
+  std::uint64_t root_device_ = 0;
+  std::unique_ptr<SyncGate> gate_;
 };
 
 }  // namespace skein

@@ -52,6 +52,7 @@ HttpConnection::HttpConnection(Fd socket, Surroundings around, std::chrono::mill
     : site_(around.site),
       metrics_(around.metrics),
       drain_budget_(around.drain_budget),
+      gate_(around.gate),
       stall_(stall),
       stream_(std::move(socket)) {
   const int on = 1;
@@ -60,12 +61,14 @@ HttpConnection::HttpConnection(Fd socket, Surroundings around, std::chrono::mill
 
 Turn HttpConnection::take_turn(Workbench& bench) {
   more_output_ = false;
+  finish_pending(bench);
   if (!output_.empty() && !holding() && !send()) return {.close = true};
   for (int i = 0; i < kRequestsPerTurn; ++i) {
     Step end;
     switch (state_) {
       case State::kHead: end = read_head(bench); break;
       case State::kBody: end = read_body(bench); break;
+      case State::kLast: end = wait_for_pending(bench); break;
       case State::kFarewell: end = read_away(bench); break;
     }
     if (end) return *end;
@@ -74,21 +77,25 @@ Turn HttpConnection::take_turn(Workbench& bench) {
 }
 
 bool HttpConnection::overfull() const {
-  return output_.bytes() > kMaxQueuedBytes || output_.large_items() >= kMaxQueuedFiles;
+  return output_.bytes() > kMaxQueuedBytes || output_.large_items() >= kMaxQueuedFiles ||
+         pending_.size() >= kMaxPending;
 }
 
 bool HttpConnection::send() {
   const std::uint64_t before = output_.sent_bytes();
-  const auto outcome = output_.flush(fd());
+  const auto outcome = output_.flush(fd(), gate_ ? gate_->released() : 0);
   metrics_.sent(output_.sent_bytes() - before);
   if (holds_replies_) acknowledge_at_once();
   if (outcome == OutputQueue::Flush::kCut) return false;
+  held_ = outcome == OutputQueue::Flush::kHeld;
+  // Neither success nor failure would be true of what was published but not flushed.
+  if (held_ && gate_->failed()) return false;
   if (outcome == OutputQueue::Flush::kBroken) {
     deaf_ = true;
     output_.clear();
   }
   more_output_ = outcome == OutputQueue::Flush::kTurn;
-  if (output_.empty()) {
+  if (output_.empty() || held_) {
     output_deadline_.reset();
   } else if (!output_deadline_ || output_.sent_bytes() != before) {
     output_deadline_ = in(stall_);
@@ -105,11 +112,13 @@ Turn HttpConnection::wait() {
   stream_.shrink();
   Turn turn;
   turn.again = more_output_;
-  turn.output = !output_.empty() && !holds;
+  turn.output = !output_.empty() && !holds && !held_;
+  turn.wake = held_ || !pending_.empty();
   for (const auto& when : {deadline_, output_deadline_, holds ? hold_until_ : std::nullopt}) {
     if (when && (!turn.deadline || *when < *turn.deadline)) turn.deadline = when;
   }
-  turn.idle = state_ == State::kHead && output_.empty() && stream_.buffered().empty();
+  turn.idle = state_ == State::kHead && output_.empty() && pending_.empty() &&
+              stream_.buffered().empty();
   turn.idle_since = last_request_;
   return turn;
 }
@@ -147,27 +156,23 @@ void HttpConnection::drain_input() {
 HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
   drain_input();
   if (overfull()) {
+    finish_pending(bench);
     if (!send()) return Turn{.close = true};
     if (overfull()) return wait_for_output();
   }
   if (stream_.buffered().empty()) {
     const auto filled = stream_.fill();
-    if (!filled) return Turn{.close = true};
+    if (!filled) return end_input(InputEnd::kBroken);
     // Nothing waits, so now is the time for the replies, unless their reader must not get them yet.
     const bool quiet = *filled == HttpStream::Fill::kWouldBlock;
     if (quiet && !output_.empty() && !holds_replies_ && !send()) return Turn{.close = true};
   }
   if (output_.bytes() > kSendBytes && !holds_replies_ && !send()) return Turn{.close = true};
-  const auto head = stream_.read_head(Deadline::after(kStay));
+  // While a flush is awaited its end must not wait for us.
+  const bool awaits = held_ || !pending_.empty();
+  const auto head = stream_.read_head(Deadline::after(awaits ? 0ms : kStay));
   if (head && *head) return take_head(**head, bench);
-  if (head) {
-    // The client has said all; it may still be listening.
-    input_ended_ = true;
-    hold_until_.reset();
-    state_ = State::kFarewell;
-    deadline_ = in(stall_);
-    return std::nullopt;
-  }
+  if (head) return end_input(InputEnd::kOrderly);
   if (head.error().code == std::errc::timed_out) {
     if (stream_.buffered().empty()) {
       deadline_.reset();
@@ -185,52 +190,70 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
   }
   // Cut inside a head; what was asked before it gets its replies if they can still go.
   send();
-  return Turn{.close = true};
+  return end_input(InputEnd::kBroken);
+}
+
+// The client has said all, and may still be listening, or is gone. What has come whole is processed
+// in any case.
+HttpConnection::Step HttpConnection::end_input(InputEnd how) {
+  request_ = {};
+  body_.reset();
+  hold_until_.reset();
+  if (how == InputEnd::kBroken && pending_.empty()) return Turn{.close = true};
+  deaf_ = deaf_ || how == InputEnd::kBroken;
+  if (deaf_) output_.clear();
+  input_ended_ = true;
+  deadline_.reset();
+  if (pending_.empty()) deadline_ = in(stall_);
+  state_ = pending_.empty() ? State::kFarewell : State::kLast;
+  return std::nullopt;
+}
+
+HttpConnection::Step HttpConnection::wait_for_pending(Workbench& bench) {
+  finish_pending(bench);
+  if (pending_.empty() && state_ == State::kLast) state_ = State::kFarewell;
+  if (pending_.empty()) return std::nullopt;
+  return wait_for_output();
 }
 
 HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench& bench) {
   deadline_.reset();
-  began_ = std::chrono::steady_clock::now();
+  request_ = {};
   metrics_.received(text.size());
-  const auto request = RequestHead::parse(text);
-  head_only_ = false;
-  verb_ = request ? Metrics::verb_of(request->method()) : Metrics::Verb::kOther;
-  if (!request) {
-    say_farewell(refusal_of_head(request.error()), bench);
+  auto head = RequestHead::parse(text);
+  if (!head) {
+    say_farewell(refusal_of_head(head.error()), bench);
     return std::nullopt;
   }
-  const BodyFraming framing = request->framing();
-  head_only_ = request->method() == "HEAD";
-  keep_alive_ = request->keep_alive();
-  names_keep_alive_ = request->minor_version() == 0 && keep_alive_;
-  holds_replies_ =
-      request->method() == "PUT" && request->minor_version() == 1 && !request->find("Host");
+  const BodyFraming framing = head->framing();
+  const bool is_1_1 = head->minor_version() == 1;
+  const bool expects = is_1_1 && head->has_token("Expect", "100-continue");
+  request_.verb = Metrics::verb_of(head->method());
+  request_.head_only = head->method() == "HEAD";
+  request_.keep_alive = head->keep_alive();
+  request_.names_keep_alive = !is_1_1 && request_.keep_alive;
+  holds_replies_ = head->method() == "PUT" && is_1_1 && !head->find("Host");
   waits_for_none_ = holds_replies_ && (waits_for_none_ || !output_.empty());
   drain_input();
-  sink_ = site_.begin(*request);
-  const std::size_t at_hand =
-      holds_replies_ ? std::min(stream_.buffered().size(), kDrainedBlockBytes)
-                     : stream_.buffered().size();
-  const bool in_buffer = framing.kind == BodyFraming::Kind::kNone ||
-                         (framing.kind == BodyFraming::Kind::kLength && framing.length <= at_hand);
-  if (in_buffer) {
+  request_.sink = site_.begin(std::move(*head));
+  const std::size_t at_hand = holds_replies_
+                                  ? std::min(stream_.buffered().size(), kDrainedBlockBytes)
+                                  : stream_.buffered().size();
+  if (framing.kind == BodyFraming::Kind::kNone ||
+      (framing.kind == BodyFraming::Kind::kLength && framing.length <= at_hand)) {
     metrics_.received(framing.length);
-    sink_->take(stream_.buffered().substr(0, framing.length));
+    request_.sink->take(stream_.buffered().substr(0, framing.length));
     stream_.consume(framing.length);
     finish_request(bench);
     return std::nullopt;
   }
-  if (framing.length > kMostReadAway && sink_->refuses()) {
-    say_farewell(sink_->finish(), bench);
+  const bool asks = expects && stream_.buffered().empty();
+  // Refused, it will not send the body, so what it sends next cannot be told from one.
+  if (request_.sink->refuses() && (asks || framing.length > kMostReadAway)) {
+    say_farewell(request_.sink->finish(), bench);
     return std::nullopt;
   }
-  if (request->minor_version() == 1 && request->has_token("Expect", "100-continue") &&
-      stream_.buffered().empty()) {
-    if (sink_->refuses()) {
-      // The client will not send the body, so what it sends next cannot be told from one.
-      say_farewell(sink_->finish(), bench);
-      return std::nullopt;
-    }
+  if (asks) {
     output_.add("HTTP/1.1 100 Continue\r\n\r\n");
     if (!send()) return Turn{.close = true};
   }
@@ -247,7 +270,7 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
   int blocks = 0;
   for (;;) {
     if (body_->done() || filled == block.size()) {
-      sink_->take(block.first(filled));
+      request_.sink->take(block.first(filled));
       filled = 0;
       drain_input();
       deadline_ = in(stall_);
@@ -266,7 +289,7 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
     } else if (n.error().code == std::errc::timed_out) {
       // The block belongs to the thread: what is in it must go before the thread does.
       if (filled > 0) {
-        sink_->take(block.first(filled));
+        request_.sink->take(block.first(filled));
         deadline_ = in(stall_);
       } else if (passed(deadline_)) {
         say_farewell(refusal(408, "the request body stalled"), bench);
@@ -277,33 +300,58 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
       say_farewell(refusal(400, n.error().what), bench);
       return std::nullopt;
     } else {
-      return Turn{.close = true};
+      return end_input(InputEnd::kBroken);
     }
   }
 }
 
 void HttpConnection::finish_request(Workbench& bench) {
   deadline_.reset();
+  body_.reset();
   last_request_ = std::chrono::steady_clock::now();
   // Who sends need not read yet.
   if (output_deadline_) output_deadline_ = in(stall_);
   hold_until_.reset();
-  if (waits_for_none_) hold_until_ = in(kLongHold);
-  Reply reply = sink_->finish();
-  sink_.reset();
-  body_.reset();
-  if (keep_alive_) {
-    queue(std::move(reply), bench);
+  if (waits_for_none_ && request_.keep_alive) hold_until_ = in(kLongHold);
+  Request request = std::exchange(request_, {});
+  if (!request.keep_alive) state_ = State::kLast;
+  if (gate_ && request.sink->publishes()) request.ticket = gate_->ticket();
+  if (request.ticket != 0 || !pending_.empty()) {
+    pending_.push_back(std::move(request));
   } else {
-    say_farewell(std::move(reply), bench);
+    answer(std::move(request), bench);
   }
 }
 
-void HttpConnection::queue(Reply reply, Workbench& bench) {
-  metrics_.answered(verb_, reply.status, std::chrono::steady_clock::now() - began_);
+void HttpConnection::finish_pending(Workbench& bench) {
+  while (!pending_.empty()) {
+    if (pending_.front().ticket > gate_->released() && !gate_->failed()) return;
+    Request first = std::move(pending_.front());
+    pending_.pop_front();
+    answer(std::move(first), bench);
+  }
+}
+
+void HttpConnection::answer(Request request, Workbench& bench) {
+  const bool unsafe = gate_ && gate_->failed() && request.sink->publishes();
+  Reply reply = unsafe ? refusal(500, "the disk did not take what was written")
+                       : request.sink->finish();
+  if (!request.keep_alive) {
+    reply.close = true;
+    state_ = State::kFarewell;
+    deadline_.reset();
+  }
+  if (gate_ && request.verb == Metrics::Verb::kPut && reply.status == 200) {
+    output_.require(gate_->ticket());
+  }
+  queue(std::move(reply), request, bench);
+}
+
+void HttpConnection::queue(Reply reply, const Request& request, Workbench& bench) {
+  metrics_.answered(request.verb, reply.status, std::chrono::steady_clock::now() - request.began);
   if (deaf_) return;
-  output_.add(reply_head(reply, bench.date.text(), names_keep_alive_));
-  if (head_only_ || reply.bodiless) return;
+  output_.add(reply_head(reply, bench.date.text(), request.names_keep_alive));
+  if (request.head_only || reply.bodiless) return;
   if (reply.shared) {
     output_.add(std::move(reply.shared));
     return;
@@ -318,15 +366,11 @@ void HttpConnection::queue(Reply reply, Workbench& bench) {
   }
 }
 
+// A stage that did not come whole is dropped with its sink.
 void HttpConnection::say_farewell(Reply reply, Workbench& bench) {
-  // Drops a stage that did not come whole.
-  sink_.reset();
-  body_.reset();
-  reply.close = true;
-  hold_until_.reset();
-  queue(std::move(reply), bench);
-  state_ = State::kFarewell;
-  deadline_.reset();
+  request_.sink = std::make_unique<DiscardedBody>(std::move(reply));
+  request_.keep_alive = false;
+  finish_request(bench);
 }
 
 HttpConnection::Step HttpConnection::read_away(Workbench& bench) {

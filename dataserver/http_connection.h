@@ -7,10 +7,13 @@
 //   cost them what they had sent last. For them replies are held while input may still come, input
 //   is drained into memory (up to kDrainBytes, as long as the shared budget has them), and a
 //   failed write stops nothing: what has arrived is processed (docs/wire.md, "HTTP rules").
+// - With a gate (--sync publish), a PUT is published when its bytes were flushed, and answered when
+//   its name was too; meanwhile the next ones are received. All else waits for its turn behind them.
 // - Between requests there is no time limit; a request that pauses longer than `stall` gets 408.
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <optional>
 
@@ -23,6 +26,7 @@
 #include "dataserver/output_queue.h"
 #include "dataserver/peer.h"
 #include "dataserver/site.h"
+#include "dataserver/sync_gate.h"
 
 namespace skein {
 
@@ -31,11 +35,14 @@ class HttpConnection final : public Peer {
   static constexpr std::size_t kMaxQueuedBytes = 32 * 1024 * 1024;
   static constexpr std::size_t kMaxQueuedFiles = 32;
   static constexpr std::size_t kDrainBytes = 32 * 1024 * 1024;
+  // Requests that wait for a flush, each with its staged file open.
+  static constexpr std::size_t kMaxPending = 128;
 
   struct Surroundings {
     Site& site;
     Metrics& metrics;
     MemoryBudget& drain_budget;
+    SyncGate* gate = nullptr;  // null: replies wait for no flush
   };
   // `socket` is non-blocking; the surroundings are borrowed.
   HttpConnection(Fd socket, Surroundings around, std::chrono::milliseconds stall);
@@ -47,6 +54,7 @@ class HttpConnection final : public Peer {
   enum class State {
     kHead,      // between requests, or inside a head
     kBody,      // inside a body
+    kLast,      // no further request is read; those that wait for a flush are finished
     kFarewell,  // the last reply is on its way; input is read away, so that no reset overtakes it
   };
   // A step goes on, or ends the turn.
@@ -59,7 +67,13 @@ class HttpConnection final : public Peer {
   void drain_input();
   void acknowledge_at_once();
   void finish_request(Workbench& bench);
-  void queue(Reply reply, Workbench& bench);
+  void finish_pending(Workbench& bench);
+  struct Request;
+  void answer(Request request, Workbench& bench);
+  void queue(Reply reply, const Request& request, Workbench& bench);
+  enum class InputEnd { kOrderly, kBroken };
+  Step end_input(InputEnd how);
+  Step wait_for_pending(Workbench& bench);
   void say_farewell(Reply reply, Workbench& bench);
   bool overfull() const;
   // Replies are not to be sent yet, though nothing more is there to be read.
@@ -73,6 +87,7 @@ class HttpConnection final : public Peer {
   Metrics& metrics_;
   MemoryBudget& drain_budget_;
   MemoryBudget::Share drain_share_;
+  SyncGate* const gate_;
   const std::chrono::milliseconds stall_;
   HttpStream stream_;
   OutputQueue output_;
@@ -80,21 +95,26 @@ class HttpConnection final : public Peer {
   bool deaf_ = false;         // the client takes no replies any more
   bool input_ended_ = false;
   bool shut_ = false;         // we have said that nothing more comes from us
+  bool held_ = false;         // the output waits for a flush
   bool more_output_ = false;  // a turn ended with the socket still taking output
   TimePoint last_request_ = std::chrono::steady_clock::now();
   std::optional<TimePoint> deadline_;         // of the request, or of the farewell
   std::optional<TimePoint> output_deadline_;  // while the socket takes no output
 
-  // The request being served.
-  Metrics::Verb verb_ = Metrics::Verb::kOther;
-  TimePoint began_ = std::chrono::steady_clock::now();
-  bool head_only_ = false;
-  bool keep_alive_ = true;
-  bool names_keep_alive_ = false;  // HTTP/1.0: its keep-alive must be confirmed
+  struct Request {
+    Metrics::Verb verb = Metrics::Verb::kOther;
+    TimePoint began = std::chrono::steady_clock::now();
+    bool head_only = false;
+    bool keep_alive = true;
+    bool names_keep_alive = false;  // HTTP/1.0: its keep-alive must be confirmed
+    std::unique_ptr<BodySink> sink;
+    SyncGate::Ticket ticket = 0;    // to be released before the sink is finished
+  };
+  Request request_;              // being read
+  std::deque<Request> pending_;  // read, waiting for tickets, or behind one that does
   bool holds_replies_ = false;   // a raw writer: while there is input
   bool waits_for_none_ = false;  // one that sent on before it had its replies
   std::optional<TimePoint> hold_until_;
-  std::unique_ptr<BodySink> sink_;
   std::optional<BodyReader> body_;
 };
 

@@ -124,8 +124,25 @@ void wait_for_signal(const sigset_t& signals, StageShelf& shelf) {
   while (::sigtimedwait(&signals, nullptr, &pause) < 0) shelf.drop_expired();
 }
 
+// Tells the connections of every flush, as long as both are there.
+class ReleaseWake {
+ public:
+  ReleaseWake(SyncGate* gate, PeerLoop& loop) : gate_(gate) {
+    if (gate_) gate_->on_release([&loop] { loop.wake(); });
+  }
+  ~ReleaseWake() {
+    if (gate_) gate_->on_release({});
+  }
+  ReleaseWake(const ReleaseWake&) = delete;
+  ReleaseWake& operator=(const ReleaseWake&) = delete;
+
+ private:
+  SyncGate* const gate_;
+};
+
 int serve(const ServerOptions& options, const sigset_t& signals) {
-  auto store = FileStore::open(options.root, {.reserve_bytes = options.reserve_bytes});
+  auto store = FileStore::open(options.root,
+                               {.reserve_bytes = options.reserve_bytes, .sync = options.sync});
   if (!store) return cannot_serve(store.error().what);
   auto listener = listen_tcp(options.bind, kBacklog);
   if (!listener) return cannot_serve(listener.error().what);
@@ -147,11 +164,13 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
       std::move(*listener),
       {.threads = options.threads, .max_peers = allowed_connections(options.connections)},
       [&](Fd socket) {
-        const HttpConnection::Surroundings around{site, metrics, drain_budget};
+        const HttpConnection::Surroundings around{site, metrics, drain_budget,
+                                                  (*store)->gate()};
         return std::make_unique<HttpConnection>(std::move(socket), around, options.stall);
       },
       turn_away);
   if (!http) return cannot_serve(http.error().what);
+  const ReleaseWake wake((*store)->gate(), **http);
   add_gauges(metrics, **store, **http);
   std::unique_ptr<PeerLoop> lane;
   if (lane_socket) {

@@ -84,7 +84,7 @@ Reply Mirror::fetch_from(const ClusterPath& path, const MirrorSource& source) {
     return malformed ? source_failure(taken.error()) : refusal_of(taken.error());
   }
   if (decoder && !decoder->complete()) return refusal(502, "the coded file ends too early");
-  const auto published = store_.publish(*stage, path);
+  const auto published = store_.publish_safely(*stage, path);
   return published ? Reply() : refusal_of(published.error());
 }
 

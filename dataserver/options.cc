@@ -39,6 +39,7 @@ constexpr Flag kFlags[] = {
     {"--connections", "server.connections", "most open ones; then the longest idle is closed"},
     {"--threads", "server.threads", "requests served at the same time"},
     {"--stall-ms", "server.stall_ms", "longest pause inside one request"},
+    {"--sync", "server.sync", "a PUT is acknowledged in the page cache (none) or on disk (publish)"},
     {"--reserve-bytes", "server.reserve_bytes", "free space that stays free; then PUT gets 507"},
     {"--mirror-from", "server.mirror_from",
      "addresses beside this cluster's nodes that files may be fetched from, comma-separated"},
@@ -72,6 +73,11 @@ ParsedCommandLine check(const Config& config, bool lane) {
   } else if (advertise != "mdns" && advertise != "zeroconf") {
     return wrong_usage("advertise is '" + advertise + "', expected mdns, local or none");
   }
+  const std::string& sync = config.text("server.sync");
+  if (sync != "none" && sync != "publish") {
+    return wrong_usage("sync is '" + sync + "', expected none or publish");
+  }
+  options.sync = sync == "publish";
   const std::int64_t port = config.integer("server.port");
   if (port > 65535) return wrong_usage("port " + std::to_string(port) + " is above 65535");
   const std::string& bind = config.text("server.bind");

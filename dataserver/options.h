@@ -22,6 +22,7 @@ struct ServerOptions {
   std::size_t threads = 0;
   std::chrono::milliseconds stall{};
   std::uint64_t reserve_bytes = 0;
+  bool sync = false;  // acknowledge what is safe from a power cut, not before
   std::vector<std::string> mirror_from;         // "host" or "host:port"
   std::chrono::milliseconds node_deadline{};  // longest wait for another node
   std::string log_level;

@@ -17,23 +17,32 @@ constexpr std::size_t kMaxParts = 64;  // of one sendmsg(2)
 
 }  // namespace
 
+OutputQueue::Item& OutputQueue::append_item() {
+  Item& item = items_.emplace_back();
+  item.ticket = required_;
+  return item;
+}
+
 void OutputQueue::add(std::string_view text) {
+  // An empty item would be sent as nothing, and nothing sent means a file that ended early.
+  if (text.empty()) return;
   bytes_ += text.size();
   const bool gather = !items_.empty() && !items_.back().shared && !items_.back().file.fd.valid() &&
+                      items_.back().ticket == required_ &&
                       items_.back().text.size() + text.size() <= kGatherBytes;
-  if (!gather) items_.emplace_back();
+  if (!gather) append_item();
   items_.back().text.append(text);
 }
 
 void OutputQueue::add(std::shared_ptr<const std::string> text) {
   if (text->empty()) return;
-  items_.emplace_back().shared = std::move(text);
+  append_item().shared = std::move(text);
   ++large_items_;
 }
 
 void OutputQueue::add(FilePart file) {
   if (file.length == 0) return;
-  items_.emplace_back().file = std::move(file);
+  append_item().file = std::move(file);
   ++large_items_;
 }
 
@@ -50,11 +59,11 @@ void OutputQueue::drop_first() {
   items_.pop_front();
 }
 
-ssize_t OutputQueue::send_texts(int socket) {
+ssize_t OutputQueue::send_texts(int socket, std::uint64_t released) {
   std::array<iovec, kMaxParts> parts;
   std::size_t count = 0;
   for (const Item& item : items_) {
-    if (item.file.fd.valid() || count == parts.size()) break;
+    if (item.file.fd.valid() || item.ticket > released || count == parts.size()) break;
     const std::string_view rest = item.view().substr(item.sent);
     parts[count++] = {const_cast<char*>(rest.data()), rest.size()};
   }
@@ -62,7 +71,9 @@ ssize_t OutputQueue::send_texts(int socket) {
   message.msg_iov = parts.data();
   message.msg_iovlen = count;
   // The head of a file's reply waits for the file's first bytes.
-  const int more = count < items_.size() ? MSG_MORE : 0;
+  const bool file_next = count < items_.size() && items_[count].file.fd.valid() &&
+                         items_[count].ticket <= released;
+  const int more = file_next ? MSG_MORE : 0;
   const ssize_t sent = ::sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL | more);
   for (ssize_t left = sent; left > 0;) {
     Item& first = items_.front();
@@ -87,11 +98,13 @@ ssize_t OutputQueue::send_file(int socket) {
   return sent;
 }
 
-OutputQueue::Flush OutputQueue::flush(int socket) {
+OutputQueue::Flush OutputQueue::flush(int socket, std::uint64_t released) {
   const std::uint64_t turn_ends = sent_bytes_ + kTurnBytes;
   while (!items_.empty()) {
     if (sent_bytes_ >= turn_ends) return Flush::kTurn;
-    const ssize_t n = items_.front().file.fd.valid() ? send_file(socket) : send_texts(socket);
+    const Item& first = items_.front();
+    if (first.ticket > released) return Flush::kHeld;
+    const ssize_t n = first.file.fd.valid() ? send_file(socket) : send_texts(socket, released);
     if (n > 0) {
       sent_bytes_ += static_cast<std::uint64_t>(n);
     } else if (n == 0) {

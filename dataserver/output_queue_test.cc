@@ -58,7 +58,7 @@ TEST_CASE("output: everything arrives in order, however little the socket takes 
   }
   std::string got;
   while (!queue.empty()) {
-    const auto outcome = queue.flush(pipe.near.get());
+    const auto outcome = queue.flush(pipe.near.get(), 0);
     REQUIRE((outcome == OutputQueue::Flush::kBlocked || outcome == OutputQueue::Flush::kDone));
     got += pipe.receive();
   }
@@ -74,8 +74,29 @@ TEST_CASE("output: a file shorter than promised is told, not padded") {
   Pipe pipe;
   OutputQueue queue;
   queue.add(FilePart{file_of(folder, "abc"), 0, 10});
-  CHECK(queue.flush(pipe.near.get()) == OutputQueue::Flush::kCut);
+  CHECK(queue.flush(pipe.near.get(), 0) == OutputQueue::Flush::kCut);
   CHECK(pipe.receive() == "abc");
+}
+
+TEST_CASE("output: what waits for a ticket, and all behind it, goes when that is released") {
+  Pipe pipe;
+  OutputQueue queue;
+  queue.add("a");
+  queue.require(2);
+  queue.add("b");
+  queue.require(1);
+  queue.add("c");
+  CHECK(queue.flush(pipe.near.get(), 1) == OutputQueue::Flush::kHeld);
+  CHECK(pipe.receive() == "a");
+  CHECK(queue.flush(pipe.near.get(), 2) == OutputQueue::Flush::kDone);
+  CHECK(pipe.receive() == "bc");
+}
+
+TEST_CASE("output: empty texts are nothing") {
+  Pipe pipe;
+  OutputQueue queue;
+  queue.add("");
+  CHECK(queue.empty());
 }
 
 TEST_CASE("output: a peer that is gone is told") {
@@ -83,7 +104,7 @@ TEST_CASE("output: a peer that is gone is told") {
   pipe.far.reset();
   OutputQueue queue;
   queue.add("text");
-  CHECK(queue.flush(pipe.near.get()) == OutputQueue::Flush::kBroken);
+  CHECK(queue.flush(pipe.near.get(), 0) == OutputQueue::Flush::kBroken);
 }
 
 }  // namespace

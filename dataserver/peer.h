@@ -33,6 +33,7 @@ struct Turn {
   bool input = true;
   bool output = false;
   std::optional<TimePoint> deadline = {};  // a turn at this time even if nothing else happens
+  bool wake = false;  // a turn at the next PeerLoop::wake()
   bool idle = false;  // between requests: may be closed to make room for a new client
   TimePoint idle_since = {};
 };

@@ -101,6 +101,13 @@ void PeerLoop::stop(Deadline deadline) {
   all_gone_.wait_until(lock, deadline.when(), [this] { return slots_.empty(); });
 }
 
+void PeerLoop::wake() {
+  const std::lock_guard lock(mutex_);
+  ++wakes_;
+  for (const Id id : wakeable_) make_due(id);
+  wakeable_.clear();
+}
+
 void PeerLoop::work() {
   Workbench bench;
   while (!exiting_) {
@@ -228,6 +235,7 @@ void PeerLoop::give_turn(Id id, Workbench& bench) {
     if (found == slots_.end() || found->second.running) return;
     Slot& slot = found->second;
     slot.running = true;
+    slot.wakes_before = wakes_;
     slot.deadline.reset();
     if (slot.idle) idle_.erase(slot.idle_place);
     slot.idle = false;
@@ -249,7 +257,8 @@ std::unique_ptr<Peer> PeerLoop::end_turn(Id id, const Turn& turn) {
     slot.idle_since = turn.idle_since;
     insert_idle(id, slot);
   }
-  if (turn.again) {
+  if (turn.wake && slot.wakes_before == wakes_) wakeable_.push_back(id);
+  if (turn.again || (turn.wake && slot.wakes_before != wakes_)) {
     make_due(id);
   } else {
     arm(id, slot, turn);

@@ -50,6 +50,9 @@ class PeerLoop {
   // deadline. To be called once, not from a peer.
   void stop(Deadline deadline);
 
+  // Gives a turn to every peer that waits for it (Turn::wake), also one that was about to.
+  void wake();
+
   std::size_t peers() const;
   // Peers that wait for a thread, beside those that epoll holds ready.
   std::size_t due() const;
@@ -63,6 +66,7 @@ class PeerLoop {
     std::list<Id>::iterator idle_place;
     bool idle = false;
     TimePoint idle_since;
+    std::uint64_t wakes_before = 0;  // wake() calls when the turn began
   };
 
   PeerLoop(Fd listener, Fd epoll, Fd due, Fd exit, Options options, Welcome welcome,
@@ -97,6 +101,8 @@ class PeerLoop {
   std::condition_variable all_gone_;
   std::unordered_map<Id, Slot> slots_;
   std::list<Id> idle_;  // longest idle first
+  std::vector<Id> wakeable_;  // those that wait for wake(); some may be gone
+  std::uint64_t wakes_ = 0;
   std::deque<Id> due_;  // to be given a turn without an event
   std::deque<std::pair<Fd, TimePoint>> lobby_;  // accepted, without a place; when it came
   Id last_id_;

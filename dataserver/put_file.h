@@ -21,6 +21,7 @@ class PutBody final : public BodySink {
 
   void take(std::span<const char> piece) override;
   Reply finish() override;
+  bool publishes() const override { return !failure_; }
 
  private:
   // Empty once a failure was met, so that a full disk gets its space back while the rest is read.

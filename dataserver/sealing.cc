@@ -42,13 +42,13 @@ Result<SealKind> seal(FileStore& store, StagedFile& stage, const ClusterPath& pa
   if (auto sized = check_size(stage.fd(), size_bytes); !sized) return sized.error();
   if (const ReadLease lease(stage.fd()); lease.held()) {
     if (auto sized = check_size(stage.fd(), size_bytes); !sized) return sized.error();
-    if (auto published = store.publish(stage, path); !published) return published.error();
+    if (auto published = store.publish_safely(stage, path); !published) return published.error();
     return SealKind::kSameFile;
   }
   auto copy = store.copy_of(stage.fd(), path);
   if (!copy) return copy.error();
   if (auto sized = check_size(copy->fd(), size_bytes); !sized) return sized.error();
-  if (auto published = store.publish(*copy, path); !published) return published.error();
+  if (auto published = store.publish_safely(*copy, path); !published) return published.error();
   return SealKind::kCopy;
 }
 

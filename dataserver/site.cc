@@ -14,6 +14,13 @@ std::unique_ptr<BodySink> answer(Reply reply) {
   return std::make_unique<DiscardedBody>(std::move(reply));
 }
 
+// For what must see, or not overtake, the requests that were sent before it.
+std::unique_ptr<BodySink> answer_later(std::function<Reply()> find) {
+  return std::make_unique<DeferredAnswer>(std::move(find));
+}
+
+Reply reply_to(const Result<void>& done) { return done ? Reply() : refusal_of(done.error()); }
+
 Reply refuse_private() { return refusal(403, "this name is private to the server"); }
 
 // What is true only now.
@@ -64,7 +71,7 @@ Site::Site(FileStore& store, StageShelf& shelf, Mirror& mirror, NodeStatus& stat
            const Metrics& metrics)
     : store_(store), shelf_(shelf), mirror_(mirror), status_(status), metrics_(metrics) {}
 
-std::unique_ptr<BodySink> Site::begin(const RequestHead& request) {
+std::unique_ptr<BodySink> Site::begin(RequestHead request) {
   const std::string_view method = request.method();
   if (method == "OPTIONS") {
     Reply reply;
@@ -78,8 +85,10 @@ std::unique_ptr<BodySink> Site::begin(const RequestHead& request) {
   const auto target = parse_target(request.target());
   if (!target) return answer(refusal_of(target.error()));
   if (target->path.is_private()) return answer(refuse_private());
-  if (reads) return answer(get(request, *target));
-  return put(request, *target);
+  if (!reads) return put(request, *target);
+  // A moved head keeps its text in place, so what the target borrows stays.
+  const auto head = std::make_shared<const RequestHead>(std::move(request));
+  return answer_later([this, head, target = *target] { return get(*head, target); });
 }
 
 Reply Site::get(const RequestHead& request, const Target& target) {
@@ -127,8 +136,7 @@ Site::Sink Site::put(const RequestHead& request, const Target& target) {
     return std::make_unique<MirrorBody>(mirror_, path, target.query_value("MirrorSource"));
   }
   if (target.directory || path.is_root()) {
-    const auto made = store_.make_directory(path);
-    return answer(made ? Reply() : refusal_of(made.error()));
+    return answer_later([this, path] { return reply_to(store_.make_directory(path)); });
   }
   return put_body(request, path,
                   [this, path](StagedFile& stage) { return store_.publish(stage, path); });
@@ -166,16 +174,12 @@ Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) 
   const std::vector<std::string>& parts = target.path.components();
   const std::string id = parts.size() > 1 ? parts[1] : std::string();
   if (!is_uuid(id)) return answer(refusal(400, "a stage is named by a lower-case UUID"));
-  if (name == "__drop") {
-    const auto dropped = shelf_.drop(id);
-    return answer(dropped ? Reply() : refusal_of(dropped.error()));
-  }
+  if (name == "__drop") return answer_later([this, id] { return reply_to(shelf_.drop(id)); });
   const ClusterPath path = tail(target.path, 2);
   if (path.is_root()) return answer(refusal(400, "no path given"));
   if (path.is_private() || !reserved_name(path).empty()) return answer(refuse_private());
   if (name == "__publish") {
-    const auto published = shelf_.publish(id, path);
-    return answer(published ? Reply() : refusal_of(published.error()));
+    return answer_later([this, id, path] { return reply_to(shelf_.publish(id, path)); });
   }
   return put_body(request, path, [this, id](StagedFile& stage) { return shelf_.keep(id, stage); });
 }

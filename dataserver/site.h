@@ -23,7 +23,7 @@ class Site {
        const Metrics& metrics);
 
   // Never null.
-  std::unique_ptr<BodySink> begin(const RequestHead& request);
+  std::unique_ptr<BodySink> begin(RequestHead request);
 
  private:
   using Sink = std::unique_ptr<BodySink>;

@@ -62,10 +62,12 @@ Result<Daemon> Daemon::start() {
   return Daemon(std::move(to_starter));
 }
 
-void Daemon::report_ready() {
+void Daemon::report_ready(const std::string& log_file) {
   if (!to_starter_) return;
   const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  for (const int fd : {0, 1, 2}) ::dup2(null.get(), fd);
+  const Fd log(::open(log_file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  for (const int fd : {0, 1}) ::dup2(null.get(), fd);
+  ::dup2(log ? log.get() : null.get(), 2);
   send_all(to_starter_.get(), std::string(1, '\0'));
   to_starter_.reset();
 }

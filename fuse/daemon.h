@@ -17,8 +17,9 @@ class Daemon {
   // To be called while the process has one thread. Errors: as fork(2).
   static Result<Daemon> start();
 
-  // It works: the starter may go, and the terminal is let go of. Once.
-  void report_ready();
+  // It works: the starter may go, and the terminal is let go of; last words, as of a failed assert,
+  // go to `log_file` from now on. Once.
+  void report_ready(const std::string& log_file);
   // It does not work. Returns `exit_status` for main() to return.
   int report_failure(const std::string& line, int exit_status);
 

@@ -189,7 +189,7 @@ int serve(const MountOptions& options, Daemon& daemon) {
     spdlog::info("mounted: mount_point={} cluster={} nodes={} passthrough={}",
                  options.mount_point.string(), options.cluster, nodes->size(),
                  passthrough.agreed());
-    daemon.report_ready();
+    daemon.report_ready(options.log_file);
   });
   const auto ended = (*session)->serve();
   known_session = nullptr;

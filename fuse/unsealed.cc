@@ -142,7 +142,7 @@ void Unsealed::close_writer(const Session& session) {
     } else {
       Record& closed = record->second;
       if (--closed.writers > 0) return;
-      drop = closed.killed && !options_.seal_on_kill;
+      drop = closed.killed && !options_.seal_on_kill && !closed.held;
       if (drop) {
         spdlog::info("file dropped, its writer was killed: path=/{}", session->path().text());
         records_.erase(record);

@@ -248,6 +248,20 @@ def test_a_directory_read_while_it_fills_loses_and_doubles_nothing(two, mounts):
         filler.join(30)
 
 
+def test_many_listings_and_reads_at_once(two, mounts, way):
+    # Freed memory is overwritten, so that the use of an answered request shows.
+    mount = mounts(nodes=two, args=way, env={"MALLOC_PERTURB_": "165"})
+    for i in range(50):
+        (mount.path / f"f{i}").write_bytes(b"%d" % i)
+    looped = subprocess.run(
+        ["bash", "-c", "for w in 1 2 3 4; do (for i in $(seq 40); do ls -l > /dev/null && "
+         "cat f* > /dev/null && echo $w.$i > n$w.$i || exit 1; done) & done; "
+         "failed=0; for w in 1 2 3 4; do wait -n || failed=1; done; exit $failed"],
+        cwd=mount.path, capture_output=True, text=True, timeout=50)
+    assert looped.returncode == 0, looped.stderr
+    assert len(os.listdir(mount.path)) == 50 + 4 * 40
+
+
 def test_a_crash_of_the_mount_leaves_what_fusermount_clears(two, mounts):
     mount = mounts(nodes=two)
     (mount.path / "f").write_bytes(b"x")

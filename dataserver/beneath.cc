@@ -23,6 +23,7 @@ Found from_statx(const struct statx& st) {
   found.mtime_ns = st.stx_mtime.tv_sec * 1'000'000'000LL + st.stx_mtime.tv_nsec;
   found.inode = st.stx_ino;
   found.device = (static_cast<std::uint64_t>(st.stx_dev_major) << 32) | st.stx_dev_minor;
+  found.permissions = st.stx_mode & 07777;
   found.writable = (st.stx_mode & 0222) != 0;
   return found;
 }

@@ -32,6 +32,7 @@ struct Found {
   std::int64_t mtime_ns = 0;  // since 1970
   std::uint64_t inode = 0;
   std::uint64_t device = 0;
+  mode_t permissions = 0;
   bool writable = false;  // someone has write permission: not published by a server, may grow
 
   bool operator==(const Found&) const = default;

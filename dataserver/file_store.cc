@@ -15,6 +15,9 @@
 namespace skein {
 namespace {
 
+// Files up to this size are let in for so long on one look at the free space.
+constexpr std::uint64_t kSmallBytes = 64 * 1024;
+constexpr std::chrono::milliseconds kSpaceTrust{20};
 constexpr mode_t kStagedMode = 0600;
 // A disk that takes longer for a flush is taken for broken.
 constexpr std::chrono::seconds kFlushDeadline{60};
@@ -31,13 +34,32 @@ Error as_taken(const Error& error, const ClusterPath& path) {
 
 // The deepest directory on the way to `path` that exists: a stage made there is on the right
 // filesystem and near its final place on the disk.
-Result<Fd> nearest_directory(int root, ClusterPath path) {
+struct Nearest {
+  Fd directory;
+  bool is_parent = false;  // of path itself
+};
+Result<Nearest> nearest_directory(int root, const ClusterPath& path) {
+  ClusterPath at = path.parent();
   for (;;) {
-    path = path.parent();
-    auto fd = open_beneath(root, path, O_PATH | O_DIRECTORY);
-    if (fd || path.is_root()) return fd;
-    if (fd.error().code != std::errc::no_such_file_or_directory) return fd;
+    auto fd = open_beneath(root, at, O_PATH | O_DIRECTORY);
+    if (fd) return Nearest{std::move(*fd), at == path.parent()};
+    if (at.is_root() || fd.error().code != std::errc::no_such_file_or_directory) return fd.error();
+    at = at.parent();
   }
+}
+
+// The same, if nothing has the name yet.
+Result<Nearest> free_place(int root, const ClusterPath& path) {
+  if (path.is_root()) return exists(path);
+  auto nearest = nearest_directory(root, path);
+  if (!nearest) return as_taken(nearest.error(), path);
+  if (!nearest->is_parent) return nearest;
+  const int directory = nearest->directory.get();
+  if (::faccessat(directory, path.name().c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+    return exists(path);
+  }
+  if (errno != ENOENT) return errno_error(errno, path.text());
+  return nearest;
 }
 
 }  // namespace
@@ -96,7 +118,10 @@ Result<FileStore::Space> FileStore::space() const {
   return Space{st.f_blocks * st.f_frsize, st.f_bavail * st.f_frsize};
 }
 
-Result<void> FileStore::check_space(std::uint64_t size_bytes) const {
+Result<void> FileStore::check_space(std::uint64_t size_bytes) {
+  const auto time = std::chrono::steady_clock::now().time_since_epoch();
+  if (size_bytes <= kSmallBytes && time < std::chrono::nanoseconds(space_trusted_until_ns_)) return {};
+  space_trusted_until_ns_ = 0;
   const auto now = space();
   if (!now) return now.error();
   if (now->free_bytes < options_.reserve_bytes ||
@@ -106,28 +131,30 @@ Result<void> FileStore::check_space(std::uint64_t size_bytes) const {
                      std::to_string(now->free_bytes) + " free, " +
                      std::to_string(options_.reserve_bytes) + " of them reserved"};
   }
+  space_trusted_until_ns_ = std::chrono::nanoseconds(time + kSpaceTrust).count();
   return {};
 }
 
-Result<void> FileStore::check(const ClusterPath& path, std::uint64_t size_bytes) const {
-  const auto fd = open_beneath(root_.get(), path, O_PATH | O_NOFOLLOW);
-  if (fd) return exists(path);
-  if (fd.error().code != std::errc::no_such_file_or_directory) return as_taken(fd.error(), path);
+Result<void> FileStore::check(const ClusterPath& path, std::uint64_t size_bytes) {
+  const auto place = free_place(root_.get(), path);
+  if (!place) return place.error();
   return check_space(size_bytes);
 }
 
 Result<StagedFile> FileStore::stage(const ClusterPath& path, std::uint64_t size_bytes) {
-  if (path.is_root()) return exists(path);
-  if (auto free = check(path, size_bytes); !free) return free.error();
-  const auto directory = nearest_directory(root_.get(), path);
-  if (!directory) return as_taken(directory.error(), path);
-  return new_stage(directory->get());
+  auto place = free_place(root_.get(), path);
+  if (!place) return place.error();
+  if (auto room = check_space(size_bytes); !room) return room.error();
+  auto stage = new_stage(place->directory.get());
+  if (stage && place->is_parent) stage->remember_parent(std::move(place->directory));
+  return stage;
 }
 
 Result<StagedFile> FileStore::new_stage(int directory) {
   if (options_.unnamed_stages) {
     // O_TMPFILE wants a path to resolve; "." of an O_PATH descriptor is the directory itself.
-    Fd fd(::openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, kStagedMode));
+    // Its final mode from the beginning; this descriptor may write all the same.
+    Fd fd(::openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, kPublishedMode));
     if (fd) return StagedFile(std::move(fd), stage_directory(), {});
     if (errno != EOPNOTSUPP && errno != EISDIR) return errno_error(errno, "make stage");
   }
@@ -141,41 +168,36 @@ Result<StagedFile> FileStore::new_stage(int directory) {
 Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
   if (path.is_root()) return exists(path);
   const auto began = DirectoryIndex::now();
-  const auto directory = open_directory(root_.get(), path.parent(), Missing::kMake);
+  Result<Fd> directory = staged.take_parent();
+  if (!directory->valid()) directory = open_directory(root_.get(), path.parent(), Missing::kMake);
   if (!directory) return as_taken(directory.error(), path);
-  const auto place = found_at(directory->get());
-  if (!place) return place.error();
-  auto linked = link(staged, path, directory->get(), *place);
-  std::uint64_t size_bytes = 0;
-  if (linked) {
-    const auto found = found_at(staged.fd());
-    if (!found) return found.error();
-    size_bytes = found->size_bytes;
-  } else if (linked.error().code == std::errc::cross_device_link) {
+  auto linked = link(staged, path, directory->get());
+  if (!linked && linked.error().code == std::errc::cross_device_link) {
     // Another filesystem is mounted below the root: the bytes have to move.
     auto copy = copy_of(staged.fd(), path);
     if (!copy) return copy.error();
-    linked = link(*copy, path, directory->get(), *place);
-    const auto found = found_at(copy->fd());
-    if (linked && found) size_bytes = found->size_bytes;
+    linked = link(*copy, path, directory->get());
   }
-  if (!linked) return linked;
-  index_.added(path, size_bytes, directory->get(), began);
+  if (!linked) return linked.error();
+  index_.added(path, *linked, directory->get(), began);
   return {};
 }
 
-Result<void> FileStore::link(StagedFile& staged, const ClusterPath& path, int directory,
-                             const Found& directory_found) {
+Result<std::uint64_t> FileStore::link(StagedFile& staged, const ClusterPath& path, int directory) {
+  const auto found = found_at(staged.fd());
+  if (!found) return found.error();
   // Before the name: whoever sees the file finds it read-only.
-  if (::fchmod(staged.fd(), kPublishedMode) != 0) return errno_error(errno, path.text());
+  if (found->permissions != kPublishedMode && ::fchmod(staged.fd(), kPublishedMode) != 0) {
+    return errno_error(errno, path.text());
+  }
   // The gate flushes the root's filesystem only.
-  const bool elsewhere = gate_ && directory_found.device != root_device_;
+  const bool elsewhere = gate_ && found->device != root_device_;
   if (elsewhere && ::fsync(staged.fd()) != 0) return errno_error(errno, path.text());
-  if (auto linked = staged.link_as(directory, path.name()); !linked) return linked;
-  if (!elsewhere) return {};
+  if (auto linked = staged.link_as(directory, path.name()); !linked) return linked.error();
+  if (!elsewhere) return found->size_bytes;
   const Fd readable(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!readable || ::fsync(readable.get()) != 0) return errno_error(errno, path.text());
-  return {};
+  return found->size_bytes;
 }
 
 Result<void> FileStore::publish_safely(StagedFile& staged, const ClusterPath& path) {

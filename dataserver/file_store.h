@@ -5,6 +5,7 @@
 // have mode 0440. Nothing outside of the folder is read or written (beneath.h). Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -66,7 +67,7 @@ class FileStore {
   SyncGate* gate() { return gate_.get(); }
 
   // Would publish() find the name free and room left?
-  Result<void> check(const ClusterPath& path, std::uint64_t size_bytes) const;
+  Result<void> check(const ClusterPath& path, std::uint64_t size_bytes);
 
   // A stage for `path` holding the bytes that `source` has now. Errors: as stage(), read(2).
   Result<StagedFile> copy_of(int source, const ClusterPath& path);
@@ -85,10 +86,10 @@ class FileStore {
  private:
   FileStore(Fd root, std::string root_name, PrivateFolder private_folder, Options options);
   void drop_leftovers();
-  Result<void> check_space(std::uint64_t size_bytes) const;
+  Result<void> check_space(std::uint64_t size_bytes);
   Result<StagedFile> new_stage(int directory);
-  Result<void> link(StagedFile& staged, const ClusterPath& path, int directory,
-                    const Found& directory_found);
+  // The bytes of the file.
+  Result<std::uint64_t> link(StagedFile& staged, const ClusterPath& path, int directory);
 
   const Options options_;
   const std::string root_name_;
@@ -97,6 +98,7 @@ class FileStore {
   DirectoryIndex index_;
   std::uint64_t root_device_ = 0;
   std::unique_ptr<SyncGate> gate_;
+  std::atomic<std::int64_t> space_trusted_until_ns_ = 0;  // steady clock
 };
 
 }  // namespace skein

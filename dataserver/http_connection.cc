@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -25,6 +26,8 @@ constexpr auto kLongHold = 1s;
 // While a block of this size is written, the kernel takes in what a raw writer sends meanwhile; its
 // socket gets so much room.
 constexpr std::size_t kDrainedBlockBytes = 256 * 1024;
+// Received at once when small files come pipelined.
+constexpr std::size_t kGulpBytes = 1024 * 1024;
 constexpr int kDrainedSocketBytes = 8 * 1024 * 1024;
 // Replies of a burst are sent at the latest when they fill this much.
 constexpr std::size_t kSendBytes = 256 * 1024;
@@ -87,6 +90,7 @@ bool HttpConnection::send() {
   metrics_.sent(output_.sent_bytes() - before);
   if (holds_replies_) acknowledge_at_once();
   if (outcome == OutputQueue::Flush::kCut) return false;
+  blocked_ = outcome == OutputQueue::Flush::kBlocked;
   held_ = outcome == OutputQueue::Flush::kHeld;
   // Neither success nor failure would be true of what was published but not flushed.
   if (held_ && gate_->failed()) return false;
@@ -110,6 +114,7 @@ Turn HttpConnection::wait() {
   if (!output_.empty() && !holds && !send()) return {.close = true};
   if (passed(output_deadline_)) return {.close = true};
   stream_.shrink();
+  if (stream_.buffered().empty() && !holds_replies_) drain_share_ = {};
   Turn turn;
   turn.again = more_output_;
   turn.output = !output_.empty() && !holds && !held_;
@@ -136,13 +141,22 @@ void HttpConnection::acknowledge_at_once() {
   ::setsockopt(fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
+// Small files come many at a time: they are received together, and written from where they lie.
+void HttpConnection::gulp() {
+  if (holds_replies_) return;
+  if (drain_share_.bytes() == 0) drain_share_ = drain_budget_.take(kGulpBytes);
+  if (drain_share_.bytes() == 0) return;
+  [[maybe_unused]] const auto received = stream_.drain(drain_share_.bytes());
+}
+
 // Takes over what the client has sent, for its close with unread replies would destroy what is
 // still in its own kernel's hands. Errors show at the next read.
 void HttpConnection::drain_input() {
   if (!holds_replies_) return;
-  if (drain_share_.bytes() == 0) {
-    drain_share_ = drain_budget_.take(kDrainBytes);
-    if (drain_share_.bytes() == 0) return;
+  if (drain_share_.bytes() < kDrainBytes) {
+    MemoryBudget::Share share = drain_budget_.take(kDrainBytes);
+    if (share.bytes() == 0) return;
+    drain_share_ = std::move(share);
     // The room of the socket, and how much of it the client is told of.
     for (const auto& [level, name] : {std::pair(SOL_SOCKET, SO_RCVBUFFORCE),
                                       std::pair(int{IPPROTO_TCP}, TCP_WINDOW_CLAMP)}) {
@@ -168,6 +182,16 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
     if (quiet && !output_.empty() && !holds_replies_ && !send()) return Turn{.close = true};
   }
   if (output_.bytes() > kSendBytes && !holds_replies_ && !send()) return Turn{.close = true};
+  if (blocked_ && !holding()) {
+    // Staying for input must not keep back output: the socket takes more in no time.
+    pollfd p{fd(), POLLIN | POLLOUT, 0};
+    ::poll(&p, 1, static_cast<int>(kStay.count()));
+    if ((p.revents & POLLOUT) != 0) {
+      if (!send()) return Turn{.close = true};
+      return more_output_ ? wait() : Step();
+    }
+    if ((p.revents & POLLIN) == 0) return wait();
+  }
   // While a flush is awaited its end must not wait for us.
   const bool awaits = held_ || !pending_.empty();
   const auto head = stream_.read_head(Deadline::after(awaits ? 0ms : kStay));
@@ -235,6 +259,10 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
   holds_replies_ = head->method() == "PUT" && is_1_1 && !head->find("Host");
   waits_for_none_ = holds_replies_ && (waits_for_none_ || !output_.empty());
   drain_input();
+  if (request_.verb == Metrics::Verb::kPut && framing.kind == BodyFraming::Kind::kLength &&
+      framing.length < kGulpBytes / 2) {
+    gulp();
+  }
   request_.sink = site_.begin(std::move(*head));
   const std::size_t at_hand = holds_replies_
                                   ? std::min(stream_.buffered().size(), kDrainedBlockBytes)

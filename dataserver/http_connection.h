@@ -65,6 +65,7 @@ class HttpConnection final : public Peer {
   Step read_body(Workbench& bench);
   Step read_away(Workbench& bench);
   void drain_input();
+  void gulp();
   void acknowledge_at_once();
   void finish_request(Workbench& bench);
   void finish_pending(Workbench& bench);
@@ -95,6 +96,7 @@ class HttpConnection final : public Peer {
   bool deaf_ = false;         // the client takes no replies any more
   bool input_ended_ = false;
   bool shut_ = false;         // we have said that nothing more comes from us
+  bool blocked_ = false;      // the socket took no more output
   bool held_ = false;         // the output waits for a flush
   bool more_output_ = false;  // a turn ended with the socket still taking output
   TimePoint last_request_ = std::chrono::steady_clock::now();

@@ -28,6 +28,8 @@ StagedFile::StagedFile(StagedFile&& other) noexcept
       stage_directory_(other.stage_directory_),
       name_(std::exchange(other.name_, {})),
       appended_(other.appended_),
+      parent_(std::move(other.parent_)),
+      parent_found_(other.parent_found_),
       flushing_(other.flushing_) {}
 
 StagedFile::~StagedFile() {
@@ -51,6 +53,11 @@ Result<void> StagedFile::append(std::span<const char> data) {
     flushing_ = appended_;
   }
   return {};
+}
+
+Fd StagedFile::take_parent() {
+  if (std::chrono::steady_clock::now() - parent_found_ > kParentTrust) parent_.reset();
+  return std::move(parent_);
 }
 
 Result<Fd> StagedFile::hand_out() {

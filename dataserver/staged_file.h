@@ -3,6 +3,7 @@
 // Dropped with the object unless published (FileStore::publish). One thread at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -36,6 +37,16 @@ class StagedFile {
   // cross_device_link, others as link(2).
   Result<void> link_as(int directory, const std::string& name);
 
+  // The directory that the file is meant for, as it was found when the stage was made. After
+  // kParentTrust it has to be looked up again: somebody may have moved it.
+  static constexpr std::chrono::milliseconds kParentTrust{100};
+  void remember_parent(Fd directory) {
+    parent_ = std::move(directory);
+    parent_found_ = std::chrono::steady_clock::now();
+  }
+  // Invalid if there is none, or not any more.
+  Fd take_parent();
+
   // The private name stays when this object goes.
   void keep_name() { name_.clear(); }
 
@@ -44,6 +55,8 @@ class StagedFile {
   int stage_directory_;
   std::string name_;
   std::uint64_t appended_ = 0;
+  Fd parent_;
+  std::chrono::steady_clock::time_point parent_found_{};
   std::uint64_t flushing_ = 0;  // bytes from the start whose write-back was asked for
 };
 

@@ -15,30 +15,20 @@ using namespace std::chrono_literals;
 // How long a thread stays with a client that may send more at once. It saves the way through epoll
 // for clients that answer promptly, and holds replies back for PYME's writers.
 constexpr auto kStay = 3ms;
-// How long input is read away after the last reply.
-constexpr auto kFarewellTime = 2s;
 // A turn ends after so many blocks of one body, or so many requests, so that others get theirs.
 constexpr int kBlocksPerTurn = 64;
 constexpr int kRequestsPerTurn = 1000;
-// A raw writer that sends on while replies are held does not wait for them: they are held as long as
-// it is not silent for this long. A client that closes with nothing unread sends no reset.
-constexpr auto kLongHold = 1s;
 // While a block of this size is written, the kernel takes in what a raw writer sends meanwhile; its
 // socket gets so much room.
 constexpr std::size_t kDrainedBlockBytes = 256 * 1024;
+constexpr int kDrainedSocketBytes = 8 * 1024 * 1024;
 // Received at once when small files come pipelined.
 constexpr std::size_t kGulpBytes = 1024 * 1024;
-constexpr int kDrainedSocketBytes = 8 * 1024 * 1024;
 // Replies of a burst are sent at the latest when they fill this much.
 constexpr std::size_t kSendBytes = 256 * 1024;
 // A refused body is read away, so that the connection can be used further; one that claims to be
 // longer than this is not worth it.
 constexpr std::uint64_t kMostReadAway = std::uint64_t{1} << 40;
-
-TimePoint in(std::chrono::milliseconds wait) { return std::chrono::steady_clock::now() + wait; }
-bool passed(const std::optional<TimePoint>& when) {
-  return when && *when <= std::chrono::steady_clock::now();
-}
 
 Reply refusal_of_head(const Error& error) {
   switch (error.code) {
@@ -77,68 +67,6 @@ Turn HttpConnection::take_turn(Workbench& bench) {
     if (end) return *end;
   }
   return {.again = true};
-}
-
-bool HttpConnection::overfull() const {
-  return output_.bytes() > kMaxQueuedBytes || output_.large_items() >= kMaxQueuedFiles ||
-         pending_.size() >= kMaxPending;
-}
-
-bool HttpConnection::send() {
-  const std::uint64_t before = output_.sent_bytes();
-  const auto outcome = output_.flush(fd(), gate_ ? gate_->released() : 0);
-  metrics_.sent(output_.sent_bytes() - before);
-  if (holds_replies_) acknowledge_at_once();
-  if (outcome == OutputQueue::Flush::kCut) return false;
-  blocked_ = outcome == OutputQueue::Flush::kBlocked;
-  held_ = outcome == OutputQueue::Flush::kHeld;
-  // Neither success nor failure would be true of what was published but not flushed.
-  if (held_ && gate_->failed()) return false;
-  if (outcome == OutputQueue::Flush::kBroken) {
-    deaf_ = true;
-    output_.clear();
-  }
-  more_output_ = outcome == OutputQueue::Flush::kTurn;
-  if (output_.empty() || held_) {
-    output_deadline_.reset();
-  } else if (!output_deadline_ || output_.sent_bytes() != before) {
-    output_deadline_ = in(stall_);
-  }
-  return true;
-}
-
-bool HttpConnection::holding() const { return hold_until_ && !passed(hold_until_); }
-
-Turn HttpConnection::wait() {
-  const bool holds = holding();
-  if (!output_.empty() && !holds && !send()) return {.close = true};
-  if (passed(output_deadline_)) return {.close = true};
-  stream_.shrink();
-  if (stream_.buffered().empty() && !holds_replies_) drain_share_ = {};
-  Turn turn;
-  turn.again = more_output_;
-  turn.output = !output_.empty() && !holds && !held_;
-  turn.wake = held_ || !pending_.empty();
-  for (const auto& when : {deadline_, output_deadline_, holds ? hold_until_ : std::nullopt}) {
-    if (when && (!turn.deadline || *when < *turn.deadline)) turn.deadline = when;
-  }
-  turn.idle = state_ == State::kHead && output_.empty() && pending_.empty() &&
-              stream_.buffered().empty();
-  turn.idle_since = last_request_;
-  return turn;
-}
-
-Turn HttpConnection::wait_for_output() {
-  Turn turn = wait();
-  turn.input = false;
-  return turn;
-}
-
-// Nagle's algorithm keeps a small last request at the client until the one before is acknowledged.
-// The kernel forgets this wish whenever data goes out.
-void HttpConnection::acknowledge_at_once() {
-  const int on = 1;
-  ::setsockopt(fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 // Small files come many at a time: they are received together, and written from where they lie.
@@ -331,94 +259,6 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
       return end_input(InputEnd::kBroken);
     }
   }
-}
-
-void HttpConnection::finish_request(Workbench& bench) {
-  deadline_.reset();
-  body_.reset();
-  last_request_ = std::chrono::steady_clock::now();
-  // Who sends need not read yet.
-  if (output_deadline_) output_deadline_ = in(stall_);
-  hold_until_.reset();
-  if (waits_for_none_ && request_.keep_alive) hold_until_ = in(kLongHold);
-  Request request = std::exchange(request_, {});
-  if (!request.keep_alive) state_ = State::kLast;
-  if (gate_ && request.sink->publishes()) request.ticket = gate_->ticket();
-  if (request.ticket != 0 || !pending_.empty()) {
-    pending_.push_back(std::move(request));
-  } else {
-    answer(std::move(request), bench);
-  }
-}
-
-void HttpConnection::finish_pending(Workbench& bench) {
-  while (!pending_.empty()) {
-    if (pending_.front().ticket > gate_->released() && !gate_->failed()) return;
-    Request first = std::move(pending_.front());
-    pending_.pop_front();
-    answer(std::move(first), bench);
-  }
-}
-
-void HttpConnection::answer(Request request, Workbench& bench) {
-  const bool unsafe = gate_ && gate_->failed() && request.sink->publishes();
-  Reply reply = unsafe ? refusal(500, "the disk did not take what was written")
-                       : request.sink->finish();
-  if (!request.keep_alive) {
-    reply.close = true;
-    state_ = State::kFarewell;
-    deadline_.reset();
-  }
-  if (gate_ && request.verb == Metrics::Verb::kPut && reply.status == 200) {
-    output_.require(gate_->ticket());
-  }
-  queue(std::move(reply), request, bench);
-}
-
-void HttpConnection::queue(Reply reply, const Request& request, Workbench& bench) {
-  metrics_.answered(request.verb, reply.status, std::chrono::steady_clock::now() - request.began);
-  if (deaf_) return;
-  output_.add(reply_head(reply, bench.date.text(), request.names_keep_alive));
-  if (request.head_only || reply.bodiless) return;
-  if (reply.shared) {
-    output_.add(std::move(reply.shared));
-    return;
-  }
-  output_.add(reply.text);
-  for (BodyPart& part : reply.parts) {
-    if (part.file.fd.valid()) {
-      output_.add(std::move(part.file));
-    } else {
-      output_.add(part.text);
-    }
-  }
-}
-
-// A stage that did not come whole is dropped with its sink.
-void HttpConnection::say_farewell(Reply reply, Workbench& bench) {
-  request_.sink = std::make_unique<DiscardedBody>(std::move(reply));
-  request_.keep_alive = false;
-  finish_request(bench);
-}
-
-HttpConnection::Step HttpConnection::read_away(Workbench& bench) {
-  if (!send()) return Turn{.close = true};
-  if (output_.empty() && (input_ended_ || deaf_)) return Turn{.close = true};
-  if (output_.empty() && !shut_) {
-    ::shutdown(fd(), SHUT_WR);
-    shut_ = true;
-    deadline_ = in(kFarewellTime);
-  }
-  if (passed(deadline_)) return Turn{.close = true};
-  stream_.consume(stream_.buffered().size());
-  for (int blocks = 0; !input_ended_; ++blocks) {
-    if (blocks == kBlocksPerTurn) return Turn{.again = true};
-    const auto n = stream_.read(bench.block(), Deadline::after(0ms));
-    if (!n && n.error().code != std::errc::timed_out) return Turn{.close = true};
-    if (!n) return wait();
-    input_ended_ = *n == 0;
-  }
-  return output_.empty() ? Turn{.close = true} : wait_for_output();
 }
 
 }  // namespace skein

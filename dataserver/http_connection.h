@@ -60,6 +60,13 @@ class HttpConnection final : public Peer {
   // A step goes on, or ends the turn.
   using Step = std::optional<Turn>;
 
+  static TimePoint in(std::chrono::milliseconds wait) {
+    return std::chrono::steady_clock::now() + wait;
+  }
+  static bool passed(const std::optional<TimePoint>& when) {
+    return when && *when <= std::chrono::steady_clock::now();
+  }
+
   Step read_head(Workbench& bench);
   Step take_head(std::string_view text, Workbench& bench);
   Step read_body(Workbench& bench);

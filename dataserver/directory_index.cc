@@ -41,8 +41,9 @@ struct DirectoryIndex::Cached {
 
   std::mutex mutex;  // guards everything below; not held while the disk is asked
   std::condition_variable scan_ended;
-  bool busy = false;     // a thread scans or refreshes
-  bool scanned = false;  // what follows is filled
+  bool busy = false;         // a thread scans or refreshes
+  bool names_stale = false;  // the server made a directory here since the scan began
+  bool scanned = false;      // what follows is filled
   Found found;           // of the directory when scanned, mtime moved on by added()
   TimePoint scan_began{};
   TimePoint scan_finished{};     // on the real clock, to compare with `began` of added()
@@ -125,7 +126,7 @@ Result<DirectoryIndex::View> DirectoryIndex::listing(const ClusterPath& path) {
   if (!found) return found.error();
   const TimePoint now = clock_();
   const auto scan_age = now - entry->scan_began;
-  const bool names_hold = entry->scanned && same_directory(entry->found, *found) &&
+  const bool names_hold = entry->scanned && !entry->names_stale && same_directory(entry->found, *found) &&
                           entry->found.mtime_ns == found->mtime_ns &&
                           !(entry->patched && scan_age > kPatchedTrust) &&
                           !(entry->writable && scan_age > kWritableTrust);
@@ -154,6 +155,7 @@ Result<DirectoryIndex::View> DirectoryIndex::listing(const ClusterPath& path) {
 void DirectoryIndex::scan_into(Cached& cached, const ClusterPath& path, int directory,
                                const Found& found, std::unique_lock<std::mutex>& lock) {
   cached.busy = true;
+  cached.names_stale = false;
   cached.added_meanwhile.clear();
   cached.mtime_meanwhile_ns = 0;
   lock.unlock();
@@ -248,6 +250,15 @@ DirectoryIndex::View DirectoryIndex::view_of(Cached& cached) {
   }
   return {cached.json, '"' + etag_prefix_ + '-' + std::to_string(cached.found.inode) + '-' +
                            std::to_string(cached.generation) + '"'};
+}
+
+void DirectoryIndex::made_directory(const ClusterPath& path) {
+  for (ClusterPath at = path; !at.is_root(); at = at.parent()) {
+    if (const auto above = cached(at.parent().text(), false)) {
+      const std::lock_guard lock(above->mutex);
+      above->names_stale = true;
+    }
+  }
 }
 
 void DirectoryIndex::added(const ClusterPath& path, std::uint64_t size_bytes, int directory,

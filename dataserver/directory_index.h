@@ -51,6 +51,10 @@ class DirectoryIndex {
   static TimePoint now() { return std::chrono::steady_clock::now(); }
   void added(const ClusterPath& path, std::uint64_t size_bytes, int directory, TimePoint began);
 
+  // A directory was made at `path`, or one of its parents was. added() believes the directory's mtime
+  // of afterwards, so nothing else would tell that a listing from before lacks it.
+  void made_directory(const ClusterPath& path);
+
   std::size_t cached_entries() const;
 
  private:

@@ -169,7 +169,10 @@ Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
   if (path.is_root()) return exists(path);
   const auto began = DirectoryIndex::now();
   Result<Fd> directory = staged.take_parent();
-  if (!directory->valid()) directory = open_directory(root_.get(), path.parent(), Missing::kMake);
+  if (!directory->valid()) {
+    directory = open_directory(root_.get(), path.parent(), Missing::kMake);
+    if (directory) index_.made_directory(path.parent());
+  }
   if (!directory) return as_taken(directory.error(), path);
   auto linked = link(staged, path, directory->get());
   if (!linked && linked.error().code == std::errc::cross_device_link) {
@@ -231,6 +234,7 @@ Result<void> FileStore::make_directory(const ClusterPath& path) {
   if (::mkdirat(parent->get(), path.name().c_str(), 0755) != 0) {
     return errno == EEXIST ? exists(path) : errno_error(errno, path.text());
   }
+  index_.made_directory(path);
   return {};
 }
 

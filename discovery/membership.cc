@@ -172,13 +172,15 @@ void LiveMembership::source_says(Roster::Source source, const std::vector<Node>&
 void LiveMembership::coordinate(std::stop_token stop) {
   Lock lock(mutex_);
   while (!stop.stop_requested()) {
+    const auto looked = std::chrono::steady_clock::now();
     hand_out();
     publish(lock);
     if (settled()) settling_.notify_all();
     const auto next = roster_.next_due();
     const auto is_disturbed = [this] { return std::exchange(disturbed_, false); };
-    // What is due and was not handed out waits for a probe to end, which disturbs.
-    if (!next || *next <= std::chrono::steady_clock::now()) {
+    // What was due then and was not handed out waits for a probe to end, which disturbs. What has
+    // fallen due since was not looked at: it must not wait for that.
+    if (!next || *next <= looked) {
       disturbance_.wait(lock, stop, is_disturbed);
     } else {
       disturbance_.wait_until(lock, stop, *next, is_disturbed);

@@ -6,10 +6,8 @@ DirectoryStream::DirectoryStream(MountedTree& tree, Inode directory,
                                  std::vector<std::pair<std::string, Unsealed::Session>> unsealed)
     : tree_(tree), directory_(directory) {
   if (const auto path = tree_.path_of(directory)) may_grow_ = may_grow(*path);
-  for (auto& [name, session] : unsealed) {
-    unsealed_names_.insert(name);
-    unsealed_.push_back({std::move(name), tree_.show(*session)});
-  }
+  for (const auto& [name, session] : unsealed) unsealed_names_.insert(name);
+  unsealed_ = std::move(unsealed);
   rewind();
 }
 
@@ -56,7 +54,11 @@ Result<const DirectoryStream::Item*> DirectoryStream::at(std::uint64_t position)
   if (!found) return found.error();
   if (*found) return &items_[position - pages_[current_].first];
   const std::uint64_t beyond = position - (pages_[current_].first + items_.size());
-  return beyond < unsealed_.size() ? &unsealed_[beyond] : nullptr;
+  if (beyond >= unsealed_.size()) return nullptr;
+  // As it is now: the kernel takes this size for the place where O_APPEND writes.
+  const auto& [name, session] = unsealed_[beyond];
+  given_ = {name, tree_.show(*session)};
+  return &given_;
 }
 
 }  // namespace skein

@@ -45,7 +45,8 @@ class DirectoryStream {
   MountedTree& tree_;
   const Inode directory_;
   bool may_grow_ = false;
-  std::vector<Item> unsealed_;
+  std::vector<std::pair<std::string, Unsealed::Session>> unsealed_;
+  Item given_;  // one of unsealed_, as it was when asked for
   std::set<std::string> unsealed_names_;  // given at the end, also if sealed meanwhile
 
   struct Page {

@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -110,15 +111,25 @@ std::jthread watch_signals(KernelSession& session, Unsealed& unsealed) {
   });
 }
 
+// Each file being written takes two descriptors, each one read one: the soft limit is soon reached.
+void allow_many_files() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int serve(const MountOptions& options, Daemon& daemon) {
+  allow_many_files();
   const auto fail = [&](const Error& error) {
     return daemon.report_failure("skein-mount: " + error.what, kExitFailed);
   };
-  auto membership = Membership::start(
-      {options.cluster, options.nodes, options.mdns, options.registry, 1000ms});
+  // What the membership's callback uses outlives it, also where this returns early.
   NodeWait node_wait;
   std::atomic<Directories*> known_directories{nullptr};
   std::atomic<KernelSession*> known_session{nullptr};
+  auto membership = Membership::start(
+      {options.cluster, options.nodes, options.mdns, options.registry, 1000ms});
   membership->on_change([&](const NodeSnapshot& nodes) {
     spdlog::info("nodes changed: alive={}", nodes->size());
     if (Directories* directories = known_directories) directories->distrust_all();

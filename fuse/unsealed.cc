@@ -215,15 +215,24 @@ Result<void> Unsealed::rename(const Place& from, const Place& to, const ClusterP
   auto moved = move_held(session, to, to_path);
   if (!moved) session->aim_at(from_path);
   bool seal_now = false;
+  bool drop = false;
   {
     const std::lock_guard lock(mutex_);
     auto node = records_.extract(from);
     if (moved) node.key() = to;
     node.mapped().held = false;
     const auto record = records_.insert(std::move(node)).position;
-    if (record->second.writers == 0) seal_now = schedule(record->first, record->second);
+    if (record->second.writers == 0) {
+      drop = record->second.killed && !options_.seal_on_kill;
+      if (drop) {
+        records_.erase(record);
+      } else {
+        seal_now = schedule(record->first, record->second);
+      }
+    }
     changed_.notify_all();
   }
+  if (drop) session->drop();
   if (!seal_now) return moved;
   auto sealed = seal(session);
   return moved ? sealed : moved;
@@ -290,7 +299,9 @@ void Unsealed::end(End how) {
       if (record.sealing) continue;
       record.sealing = true;
       const bool dropped = record.killed && !options_.seal_on_kill;
-      const bool whole = record.writers == 0 || (how == End::kAllClosed && !dropped);
+      // Not flushed since its last write: nobody closed it, the connection was torn down.
+      const bool flushed = record.session->is_closing();
+      const bool whole = record.writers == 0 || (how == End::kAllClosed && !dropped && flushed);
       (whole ? closed : open).push_back(record.session);
     }
   }

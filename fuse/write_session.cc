@@ -225,7 +225,13 @@ Result<std::uint64_t> WriteSession::seal() {
   if (lane_) {
     // The lane closes the writing descriptor; this one saves the bytes should the seal fail.
     auto opened = open_reader();
-    if (!opened) return opened.error();
+    if (!opened) {
+      const auto kept = parts_.spool.keep(recovery_id_, fd_, {name, opened.error().what, "", ""});
+      noted_ = false;  // it stays in recover/
+      if (kept) return opened.error();
+      return Error{opened.error().code,
+                   opened.error().what + "; and its bytes are LOST: " + kept.error().what};
+    }
     reader = std::move(*opened);
   }
   {

@@ -48,17 +48,25 @@ FileStreamer::~FileStreamer() {
 
 Result<void> FileStreamer::put(const ClusterPath& path, std::span<const char> bytes,
                                Deadline deadline) {
+  const auto copy = [&](std::span<char> buffer) {
+    if (!bytes.empty()) std::memcpy(buffer.data(), bytes.data(), bytes.size());
+  };
+  return put(path, bytes.size(), copy, deadline);
+}
+
+Result<void> FileStreamer::put(const ClusterPath& path, std::size_t size_bytes, const Fill& fill,
+                               Deadline deadline) {
   if (path.is_root() || path.is_private()) {
     return Error{std::errc::invalid_argument, "not a file's path: /" + path.text()};
   }
   const NodeSnapshot nodes = membership_.nodes();
   if (nodes->empty()) return Error{std::errc::host_unreachable, "no node alive"};
-  auto buffer = buffers_.take(bytes.size(), deadline);
+  auto buffer = buffers_.take(size_bytes, deadline);
   if (!buffer) {
     return Error{std::errc::no_buffer_space,
                  "queue of " + std::to_string(buffers_.limit_bytes()) + " bytes is full"};
   }
-  if (!bytes.empty()) std::memcpy(buffer->data(), bytes.data(), bytes.size());
+  fill({buffer->data(), buffer->size()});
   auto file = std::make_shared<OutgoingFile>();
   file->path = path;
   file->body = std::make_shared<const BufferPool::Lent>(std::move(*buffer));
@@ -69,8 +77,8 @@ Result<void> FileStreamer::put(const ClusterPath& path, std::span<const char> by
     index = next_index_++;
     ++open_files_;
     ++counters_.accepted_files;
-    counters_.accepted_bytes += bytes.size();
-    counters_.queued_bytes += bytes.size();
+    counters_.accepted_bytes += size_bytes;
+    counters_.queued_bytes += size_bytes;
   }
   const std::size_t chosen = options_.place(index, *nodes);
   assert(chosen < nodes->size());

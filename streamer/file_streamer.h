@@ -74,6 +74,11 @@ class FileStreamer {
   // host_unreachable (no node alive), invalid_argument (the root, or a private path); then nothing
   // was accepted.
   Result<void> put(const ClusterPath& path, std::span<const char> bytes, Deadline deadline);
+  // The same for bytes that are made where they are sent from: `fill` gets the buffer, within the
+  // call, and writes all of it.
+  using Fill = std::function<void(std::span<char> buffer)>;
+  Result<void> put(const ClusterPath& path, std::size_t size_bytes, const Fill& fill,
+                   Deadline deadline);
 
   // Returns when every accepted file is stored or has failed, with the failures so far in the order
   // they happened. Errors: timed_out (files are still on their way; may be called again).

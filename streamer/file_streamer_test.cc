@@ -76,6 +76,14 @@ TEST_CASE("streamer: every file arrives whole, spread over the nodes in turns") 
   }
 }
 
+TEST_CASE("streamer: a file may be made in the buffer that it is sent from") {
+  Rig rig(1);
+  const auto fill = [](std::span<char> buffer) { std::fill(buffer.begin(), buffer.end(), 'x'); };
+  REQUIRE(rig.streamer->put(path_of("made"), 5000, fill, soon()));
+  REQUIRE(rig.streamer->finish(soon()));
+  CHECK(rig.nodes[0]->file("made") == std::string(5000, 'x'));
+}
+
 TEST_CASE("streamer: chunks of files stay together") {
   auto options = quick_options();
   options.place = place_in_chunks(10);

@@ -42,6 +42,8 @@ ONLY_IN = {
     r"nlohmann/.*": r"discovery/\w+\.cc|dataserver/(node_status|site)\.cc|"
                     r"fuse/(space|spool)\.cc|tools/\w+\.cc|\w+/\w+_test\.cc",
     r"toml\+\+/.*": r"core/config\.cc",
+    r"xxhash\.h|xxh_x86dispatch\.h": r"core/checksum\.cc",
+    r"nettle/.*": r"core/digests\.cc",
     r"zlib\.h|zstd\.h": r"dataserver/content_coding\w*\.cc|streamer/\w+\.cc",
     r"CLI/.*": r"(tools|fuse|dataserver|streamer)/.*",
 }

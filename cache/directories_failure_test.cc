@@ -184,5 +184,24 @@ TEST_CASE("directories: a tree begun anew under a trusted listing hides no file"
   CHECK(scene.has("file", d));
 }
 
+TEST_CASE("directories: an own file on a node that is then set aside stays known") {
+  Scene scene;
+  scene.one.add("on one", "1");
+  CHECK(scene.missing().empty());
+  REQUIRE(scene.directories->note_created(kRootInode, "own on two", {0, 7}));
+  scene.membership.tell({scene.one.node()}, {scene.two.node()});
+  for (int i = 0; i < 3; ++i) {
+    scene.one.add("news " + std::to_string(i), "1");
+    scene.pass(10s);
+    CHECK(scene.missing() == "node2 ");
+    CHECK(scene.has("own on two"));
+  }
+  // Its node is back and says that the name is not there.
+  scene.membership.tell({scene.one.node(), scene.two.node()});
+  scene.pass(10s);
+  CHECK(scene.missing().empty());
+  CHECK_FALSE(scene.has("own on two"));
+}
+
 }  // namespace
 }  // namespace skein

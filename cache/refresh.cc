@@ -24,6 +24,11 @@ struct Refresh::Sorted {
   std::size_t answered = 0;
   std::size_t silent = 0;
   bool changed = false;
+
+  bool is_missing(const std::string& key) const {
+    return std::any_of(missing.begin(), missing.end(),
+                       [&](const Node& node) { return node.key() == key; });
+  }
 };
 
 Result<Refresh::Outcome> Refresh::run(Inode directory, const ClusterPath& path,
@@ -59,7 +64,10 @@ Result<Refresh::Outcome> Refresh::once(Inode directory, const ClusterPath& path,
     auto stored = tree.shares(directory);
     if (!stored) return stored.error();
     for (StoredShare& share : *stored) {
-      if (sorted.retained.contains(share.node_key)) shares.push_back(std::move(share));
+      if (!sorted.retained.contains(share.node_key)) continue;
+      // Own names that it may hold are kept until it is back; then its whole listing decides.
+      if (sorted.is_missing(share.node_key)) share.etag.clear();
+      shares.push_back(std::move(share));
     }
   }
   // By key, as a snapshot of the membership: the order decides whose file size is shown.
@@ -68,7 +76,8 @@ Result<Refresh::Outcome> Refresh::once(Inode directory, const ClusterPath& path,
   std::vector<const Listing*> listings;
   for (const StoredShare& share : shares) listings.push_back(&share.listing);
   Tree::StoreOptions how;
-  how.complete = complete;
+  // A node that is set aside may hold what this client stored a moment ago.
+  how.complete = complete && sorted.missing.empty();
   if (!overwrite) how.expected_version = heads->version;
   // A million names are 80 MB: most directories are on one node, and need no copy.
   auto stored = shares.size() == 1

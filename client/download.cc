@@ -60,6 +60,12 @@ Result<Located> Downloader::find(const ClusterPath& path) {
                                                   located.silent.front().label() +
                                                   " could not be asked"};
   }
+  // A node that is named by a source and not alive may have it; nobody can say that it has not.
+  for (const NodeState& state : membership_.states()) {
+    if (state.kind != NodeState::Kind::kSetAside) continue;
+    return Error{std::errc::host_unreachable, what + ": not found, but " + state.node.label() +
+                                                  " does not answer"};
+  }
   return Error{std::errc::no_such_file_or_directory, what + ": no such file"};
 }
 

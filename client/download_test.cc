@@ -169,5 +169,32 @@ TEST_CASE("download: reads end at the end of the file, and a file that shrank is
         std::errc::host_unreachable);
 }
 
+// One node answers, one is named and not alive.
+class OneSetAside : public FixedMembership {
+ public:
+  OneSetAside(const Node& alive, Node set_aside)
+      : FixedMembership({alive}), set_aside_(std::move(set_aside)) {}
+  std::vector<NodeState> states() const override {
+    return {{set_aside_, NodeState::Kind::kSetAside, "static", "silent"}};
+  }
+
+ private:
+  const Node set_aside_;
+};
+
+TEST_CASE("download: while a node is set aside, nobody can say that a file is nowhere") {
+  MemoryNode one{{.id = "id-1"}};
+  MemoryNode two{{.id = "id-2"}};
+  one.add("f", "x");
+  NodeClient client(10s);
+  OneSetAside membership(one.node(), two.node());
+  Downloader downloader(client, membership);
+  CHECK(downloader.find(path_of("f")).ok());
+  const auto found = downloader.find(path_of("g"));
+  REQUIRE_FALSE(found);
+  CHECK(found.error().code == std::errc::host_unreachable);
+  CHECK(found.error().what.find(two.node().label()) != std::string::npos);
+}
+
 }  // namespace
 }  // namespace skein

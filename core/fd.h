@@ -28,4 +28,9 @@ class Fd {
   int fd_ = -1;
 };
 
+// For the first line of main(): a standard descriptor that is closed would be taken by the next
+// file or socket, and messages written into that. What stands in for it refuses to be used: a
+// listing that nobody gets is no success.
+void fill_standard_descriptors();
+
 }  // namespace skein

@@ -9,6 +9,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "core/fd.h"
 #include "core/log.h"
 #include "core/socket.h"
 #include "dataserver/file_store.h"
@@ -205,6 +206,7 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
 }  // namespace skein
 
 int main(int argc, char** argv) {
+  skein::fill_standard_descriptors();
   const auto parsed = skein::parse_command_line(argc, argv);
   if (!parsed.run) return parsed.exit_status;
   if (auto log = skein::set_up_log("skein-dataserver", {parsed.options.log_level, {}}); !log) {

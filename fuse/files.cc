@@ -130,8 +130,12 @@ Result<void> Files::before_write(const OpenFile& file, std::uint64_t end) {
   return file.session->allow_size(end);
 }
 
-Result<void> Files::set_size(Inode inode, std::uint64_t size_bytes) {
+Result<void> Files::set_size(Inode inode, const OpenFile* file, std::uint64_t size_bytes) {
   const auto session = parts_.unsealed.find(inode);
+  if (!session && file != nullptr && file->writes) {  // unlinked: only its writers know it
+    auto allowed = file->session->allow_size(size_bytes);
+    return allowed ? truncate(*file->session, size_bytes) : allowed;
+  }
   if (!session || parts_.unsealed.wait_if_closing(session)) {
     auto path = parts_.tree.path_of(inode);
     return path ? sealed_error(*path) : path.error();

@@ -64,8 +64,8 @@ class Files {
   // `at` 0 and up: pwrite of own bytes is about to reach `end`. Errors: no_space_on_device,
   // bad_file_descriptor (not open for writing).
   Result<void> before_write(const OpenFile& file, std::uint64_t end);
-  // Errors: operation_not_permitted if sealed.
-  Result<void> set_size(Inode inode, std::uint64_t size_bytes);
+  // `file`: what ftruncate(2) named, else null. Errors: operation_not_permitted if sealed.
+  Result<void> set_size(Inode inode, const OpenFile* file, std::uint64_t size_bytes);
 
   // Errors: operation_not_permitted if sealed, as Unsealed.
   Result<void> remove(Inode parent, std::string_view name);

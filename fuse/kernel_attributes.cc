@@ -18,29 +18,33 @@ constexpr const char* kNode = "user.skein.node";
 constexpr const char* kIncomplete = "user.skein.incomplete";
 
 void reply_attributes(fuse_req_t request, fuse_ino_t inode) {
-  const auto shown = parts_of(request).tree.stat(inode);
+  KernelRequests& parts = parts_of(request);
+  const auto shown = parts.tree.stat(inode);
+  if (!shown && is_private_inode(inode)) {
+    // Unlinked, or dropped at its seal, while it is open. The kernel does not say by which
+    // descriptor it asks.
+    if (const auto session = parts.open_files.session_of(inode)) {
+      Shown nameless = parts.tree.show(*session);
+      nameless.attributes.st_nlink = 0;
+      fuse_reply_attr(request, &nameless.attributes, 0);
+      return;
+    }
+  }
   if (!shown) return fail(request, shown.error());
   fuse_reply_attr(request, &shown->attributes, attributes_s(*shown));
 }
 
-void on_getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
-  // A file that was unlinked, or dropped at its seal, while it is open here.
-  if (info != nullptr && is_private_inode(inode) && !parts_of(request).inodes.tree_number(inode)) {
-    if (const OpenFile& file = file_of(info); file.session) {
-      const Shown shown = parts_of(request).tree.show(*file.session);
-      fuse_reply_attr(request, &shown.attributes, 0);
-      return;
-    }
-  }
+void on_getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
   reply_attributes(request, inode);
 }
 
 void on_setattr(fuse_req_t request, fuse_ino_t inode, struct stat* wanted, int what,
-                fuse_file_info*) {
+                fuse_file_info* info) {
   // Mode, owner and times are the mount's own to show: accepted, without effect.
   if (what & FUSE_SET_ATTR_SIZE) {
     const auto size = static_cast<std::uint64_t>(wanted->st_size);
-    if (auto set = parts_of(request).files.set_size(inode, size); !set) {
+    const OpenFile* const file = info != nullptr ? &file_of(info) : nullptr;
+    if (auto set = parts_of(request).files.set_size(inode, file, size); !set) {
       return fail(request, set.error());
     }
   }

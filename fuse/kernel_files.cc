@@ -22,8 +22,23 @@ std::int32_t choose_path(KernelRequests& parts, const OpenFile& file, fuse_file_
   return backing;
 }
 
-void close_path(KernelRequests& parts, const OpenFile& file) {
-  if (!file.growing) parts.backing.closed(file.inode);
+void close_file(KernelRequests& parts, const OpenFile* open) {
+  auto file = parts.open_files.take(open);
+  if (!file->growing) parts.backing.closed(file->inode);
+  parts.files.release(std::move(file));
+}
+
+// Gives the file to the kernel with `reply`; false: the kernel no longer wants it, so it is closed.
+template <typename Reply>
+bool hand_over(KernelRequests& parts, std::unique_ptr<OpenFile> file, fuse_file_info* info,
+               const Reply& reply) {
+  const OpenFile* const open = file.get();
+  info->fh = reinterpret_cast<std::uint64_t>(open);
+  // Before the reply: its RELEASE may come before this thread goes on.
+  parts.open_files.add(std::move(file));
+  if (reply() == 0) return true;
+  close_file(parts, open);
+  return false;
 }
 
 void on_open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
@@ -33,13 +48,7 @@ void on_open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
   (*file)->inode = inode;
   const Passthrough::Reply reply(choose_path(parts, **file, info));
   info->noflush = !(*file)->writes;
-  info->fh = reinterpret_cast<std::uint64_t>(file->get());
-  if (fuse_reply_open(request, info) == 0) {
-    (void)file->release();  // on_release() takes it back
-    return;
-  }
-  close_path(parts, **file);
-  parts.files.release(std::move(*file));
+  hand_over(parts, std::move(*file), info, [&] { return fuse_reply_open(request, info); });
 }
 
 void on_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t,
@@ -50,16 +59,10 @@ void on_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t,
   auto& [shown, file] = *created;
   file->inode = shown.inode();
   const Passthrough::Reply reply(choose_path(parts, *file, info));
-  info->fh = reinterpret_cast<std::uint64_t>(file.get());
   const fuse_entry_param entry = entry_of(parts, shown);
   parts.tree.counted(shown, parent, name);
-  if (fuse_reply_create(request, &entry, info) == 0) {
-    (void)file.release();  // on_release() takes it back
-    return;
-  }
-  parts.inodes.forget(shown.inode(), 1);
-  close_path(parts, *file);
-  parts.files.release(std::move(file));
+  const auto send = [&] { return fuse_reply_create(request, &entry, info); };
+  if (!hand_over(parts, std::move(file), info, send)) parts.inodes.forget(shown.inode(), 1);
 }
 
 void on_mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t) {
@@ -131,9 +134,7 @@ void on_fsync(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
 }
 
 void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  std::unique_ptr<OpenFile> file(&file_of(info));
-  close_path(parts_of(request), *file);
-  parts_of(request).files.release(std::move(file));
+  close_file(parts_of(request), &file_of(info));
   fuse_reply_err(request, 0);
 }
 

@@ -11,6 +11,7 @@
 #include "fuse/files.h"
 #include "fuse/inode_table.h"
 #include "fuse/mounted_tree.h"
+#include "fuse/open_files.h"
 #include "fuse/passthrough.h"
 #include "fuse/space.h"
 
@@ -22,6 +23,7 @@ namespace skein {
 struct KernelRequests {
   MountedTree& tree;
   Files& files;
+  OpenFiles& open_files;
   Unsealed& unsealed;
   InodeTable& inodes;
   SpaceCounter& space;

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 #include <string_view>
 
 #include "fuse/kernel_library.h"
+#include "fuse/mount_point.h"
 
 namespace skein {
 namespace {
@@ -139,10 +138,10 @@ class LibrarySession : public KernelSession {
 
   // The kernel's own read-ahead of a mount is 128 KiB unless raised here; root only.
   void tune() override {
-    struct stat st {};
-    if (::stat(mount_point_.c_str(), &st) != 0) return;
-    std::ofstream setting("/sys/class/bdi/" + std::to_string(major(st.st_dev)) + ":" +
-                          std::to_string(minor(st.st_dev)) + "/read_ahead_kb");
+    // Not by stat(2): that asks this mount, which may be at its end already.
+    const std::string device = mounted_device(mount_point_);
+    if (device.empty()) return;
+    std::ofstream setting("/sys/class/bdi/" + device + "/read_ahead_kb");
     setting << kKernelReadAheadKib;
   }
 

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/fd.h"
 #include "core/log.h"
 #include "fuse/daemon.h"
 #include "fuse/kernel_session.h"
@@ -101,12 +102,16 @@ std::jthread watch_signals(KernelSession& session, Unsealed& unsealed) {
   return std::jthread([&](const std::stop_token& stop) {
     const sigset_t signals = ending_signals();
     const timespec turn{0, 200'000'000};
+    bool ending = false;
     while (!stop.stop_requested()) {
       const int signal = ::sigtimedwait(&signals, nullptr, &turn);
-      if (signal <= 0) continue;
-      spdlog::info("ending: signal={}", signal);
-      unsealed.wait_for_closes(Deadline::after(kPatienceForCloses));
-      session.end();
+      if (signal > 0 && !ending) {
+        spdlog::info("ending: signal={}", signal);
+        unsealed.wait_for_closes(Deadline::after(kPatienceForCloses));
+        ending = true;
+      }
+      // Again each turn: the one who serves may have been about to wait, and missed the call.
+      if (ending) session.end();
     }
   });
 }
@@ -154,8 +159,9 @@ int serve(const MountOptions& options, Daemon& daemon) {
                  (*spool)->folder().string());
   }
 
-  // One operation may ask for a file's nodes and then talk to two of them in turn.
-  NodeClient quick(options.deadline / 3);
+  // One operation may ask for a file's nodes and then talk to two of them in turn; what is left
+  // of the deadline is for our own work in between.
+  NodeClient quick(options.deadline * 3 / 10);
   NodeClient bulk(options.deadline / 2);
   LaneClient lanes(options.deadline / 2);
   LaneClient* const lanes_used = options.bypass ? &lanes : nullptr;
@@ -175,7 +181,7 @@ int serve(const MountOptions& options, Daemon& daemon) {
                       sealed_into->sealed(session, place.directory, place.name, size_bytes);
                     });
   MountedTree shown({directories, inodes, unsealed, quick, placement, *membership},
-                    {options.uid, options.gid, options.umask, ::time(nullptr)});
+                    {options.uid, options.gid, options.umask, ::time(nullptr), options.deadline});
   sealed_into = &shown;
   Files files({shown, unsealed, inodes,
                {lanes_used, bulk, finder, downloader, *membership, options.deadline, streams},
@@ -184,14 +190,16 @@ int serve(const MountOptions& options, Daemon& daemon) {
   Passthrough passthrough(options.passthrough);
   BackingFiles backing;
   std::promise<void> ready;
-  KernelRequests requests{shown, files, unsealed, inodes,      space,
-                          finder, passthrough, backing, [&] { ready.set_value(); }, false};
+  OpenFiles open_files;
+  KernelRequests requests{shown,  files,       open_files, unsealed, inodes, space,
+                          finder, passthrough, backing,    [&] { ready.set_value(); }, false};
   auto session = KernelSession::mount(options, requests);
   if (!session) return fail(session.error());
   known_directories = &directories;
   known_session = session->get();
   const std::jthread signals = watch_signals(**session, unsealed);
-  const std::jthread starter([&](const std::stop_token& stop) {
+  bool reported = false;  // by the starter, until it is joined
+  std::jthread starter([&](const std::stop_token& stop) {
     auto answered = ready.get_future();
     while (answered.wait_for(100ms) != std::future_status::ready) {
       if (stop.stop_requested()) return;
@@ -201,14 +209,19 @@ int serve(const MountOptions& options, Daemon& daemon) {
                  options.mount_point.string(), options.cluster, nodes->size(),
                  passthrough.agreed());
     daemon.report_ready(options.log_file);
+    reported = true;
   });
   const auto ended = (*session)->serve();
+  starter.request_stop();
+  starter.join();
   known_session = nullptr;
   known_directories = nullptr;
   // Taken away means that nothing in it was open: what looks open lost only its last message.
   unsealed.end(ended && *ended ? Unsealed::End::kAllClosed : Unsealed::End::kForced);
+  open_files.close_all();
   membership.reset();
   if (!ended) return fail(ended.error());
+  if (!reported) return fail({std::errc::interrupted, "ended by a signal before it was mounted"});
   spdlog::info("unmounted: mount_point={}", options.mount_point.string());
   return 0;
 }
@@ -254,5 +267,6 @@ int run(const std::string& program, const std::vector<std::string>& arguments) {
 }  // namespace skein
 
 int main(int argc, char** argv) {
+  skein::fill_standard_descriptors();
   return skein::run(argc > 0 ? argv[0] : "", std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -29,28 +29,38 @@ std::string unescaped(const std::string& text) {
   return out;
 }
 
-// Type of the topmost filesystem mounted exactly there; "" if none.
-std::string mounted_type(const std::filesystem::path& path) {
-  std::ifstream file("/proc/self/mountinfo");
+struct Mounted {
   std::string type;
+  std::string device;  // "major:minor"
+};
+
+// The topmost filesystem mounted exactly there; empty if none.
+Mounted mounted_at(const std::filesystem::path& path) {
+  std::ifstream file("/proc/self/mountinfo");
+  Mounted found;
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line);
     std::string skipped;
+    std::string device;
     std::string point;
-    words >> skipped >> skipped >> skipped >> skipped >> point;
+    words >> skipped >> skipped >> device >> skipped >> point;
     const std::size_t dash = line.find(" - ");
     if (dash == std::string::npos || unescaped(point) != path.string()) continue;
-    type = line.substr(dash + 3, line.find(' ', dash + 3) - dash - 3);
+    found = {line.substr(dash + 3, line.find(' ', dash + 3) - dash - 3), device};
   }
-  return type;
+  return found;
 }
 
 }  // namespace
 
+std::string mounted_device(const std::filesystem::path& mount_point) {
+  return mounted_at(mount_point).device;
+}
+
 Result<void> check_mount_point(const std::filesystem::path& mount_point) {
   const std::string name = mount_point.string();
   // Before stat(2), which on a dead mount fails and on a stuck one may wait.
-  if (mounted_type(mount_point).starts_with("fuse.skein")) {
+  if (mounted_at(mount_point).type.starts_with("fuse.skein")) {
     return Error{std::errc::device_or_resource_busy,
                  name + " is already a Skein mount; end it with: fusermount3 -u -z " + name};
   }

@@ -147,6 +147,8 @@ void MountedTree::counted(const Shown& shown, Inode parent, std::string_view nam
 }
 
 Result<Shown> MountedTree::make_directory(Inode parent, std::string_view name) {
+  // One node more may cost another timeout of the client, which has to end within the deadline too.
+  const Deadline give_up = Deadline::after(options_.deadline - parts_.client.timeout());
   auto path = path_of(parent, name);
   if (!path) return path.error();
   const auto existing = lookup(parent, name);
@@ -156,7 +158,7 @@ Result<Shown> MountedTree::make_directory(Inode parent, std::string_view name) {
   std::optional<Error> last;
   for (;;) {
     auto node = parts_.placement.choose(*parts_.membership.nodes(), excluded);
-    if (!node) return last ? *last : node.error();
+    if (!node || (last && give_up.passed())) return last ? *last : node.error();
     auto made = parts_.client.make_directory(*node, *path);
     if (made) break;
     if (made.error().code == std::errc::file_exists) return made.error();

@@ -40,6 +40,7 @@ class MountedTree {
     gid_t gid = 0;
     mode_t umask = 022;
     std::int64_t mounted_s = 0;  // seconds since 1970: the time of the root
+    std::chrono::milliseconds deadline{5000};  // of a call that asks nodes one after the other
   };
   struct Parts {
     Directories& directories;

@@ -29,6 +29,25 @@ Result<void> copy_all(int from, int to) {
   return {};
 }
 
+// The name is one of the file itself, so it holds whatever the file holds.
+bool is_link_of(const std::string& path, const struct stat& file) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) == 0 && st.st_dev == file.st_dev && st.st_ino == file.st_ino;
+}
+
+// Whole or not at all under its name; until then an older copy stays.
+Result<void> copy_to(const std::string& path, int from) {
+  const std::string fresh = path + ".new";
+  Fd copy(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!copy) return errno_error(errno, "make " + fresh);
+  auto copied = copy_all(from, copy.get());
+  if (copied && ::rename(fresh.c_str(), path.c_str()) != 0) {
+    copied = errno_error(errno, "rename " + fresh);
+  }
+  if (!copied) ::unlink(fresh.c_str());
+  return copied;
+}
+
 // Whole or not at all under its name.
 Result<void> write_text(const std::filesystem::path& path, const std::string& text) {
   const std::string fresh = path.string() + ".new";
@@ -88,19 +107,15 @@ std::filesystem::path Spool::note_path(const std::string& id) const {
 
 Result<void> Spool::keep(const std::string& id, int fd, const RecoveryNote& note) {
   const std::string data = data_path(id).string();
-  const std::string proc = "/proc/self/fd/" + std::to_string(fd);
-  if (::linkat(AT_FDCWD, proc.c_str(), AT_FDCWD, data.c_str(), AT_SYMLINK_FOLLOW) != 0 &&
-      errno != EEXIST) {
-    // Another disk, or an unlinked file: only a copy can be named here.
-    Fd copy(::open(data.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!copy) return errno_error(errno, "make " + data);
-    if (auto copied = copy_all(fd, copy.get()); !copied) {
-      ::unlink(data.c_str());
-      return copied.error();
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) return errno_error(errno, "size of the file to keep");
+  if (!is_link_of(data, st)) {
+    const std::string proc = "/proc/self/fd/" + std::to_string(fd);
+    if (::linkat(AT_FDCWD, proc.c_str(), AT_FDCWD, data.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      // Another disk, an unlinked file, or an older copy in its place: a copy is named here.
+      if (auto copied = copy_to(data, fd); !copied) return copied.error();
     }
   }
-  struct stat st {};
-  ::fstat(fd, &st);
   const nlohmann::json text = {
       {"path", "/" + note.path.text()}, {"cluster", cluster_},    {"size_bytes", st.st_size},
       {"why", note.why},                {"stage", note.stage_id}, {"node", note.node_url},

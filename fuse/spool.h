@@ -44,7 +44,7 @@ class Spool {
   void give_back(std::uint64_t bytes) { used_bytes_ -= bytes; }
 
   // Names the bytes of `fd` in recover/, under `id` (a UUID): a link where fd lies on the spool's
-  // disk and has no name, else a copy. Doing it again for one id renews the note only.
+  // disk and has no name, else a copy. Doing it again for one id renews the note, and a copy.
   // Errors: as linkat(2), write(2).
   Result<void> keep(const std::string& id, int fd, const RecoveryNote& note);
   // A node has the bytes now.

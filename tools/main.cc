@@ -1,5 +1,4 @@
 // skein: the commands of a Skein cluster.
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -7,6 +6,7 @@
 #include <cstdlib>
 
 #include "core/config.h"
+#include "core/fd.h"
 #include "core/log.h"
 #include "tools/command_line.h"
 #include "tools/commands.h"
@@ -38,17 +38,6 @@ std::string one_line(std::string text) {
   while (text.ends_with('\n')) text.pop_back();
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text;
-}
-
-// A standard descriptor that is closed would be taken by the next socket, and messages sent to a
-// node. What stands in for it refuses: a list that nobody gets is no success.
-void fill_standard_descriptors() {
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(fd, F_GETFD) != -1) continue;
-    // open(2) gives the lowest number that is free, which is this one.
-    [[maybe_unused]] const int filled =
-        ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-  }
 }
 
 // Says what is wrong with the command line.

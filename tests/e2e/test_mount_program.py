@@ -96,7 +96,8 @@ def list_of_mounts(folder):
     lines = [read_or_nothing(f"/proc/{pid}/cmdline") for pid in os.listdir("/proc")
              if pid.isdigit()]
     return [line for line in lines
-            if b"mount" in line.split(b"\0")[0] and str(folder).encode() in line]
+            if b"mount" in os.path.basename(line.split(b"\0")[0])
+            and str(folder).encode() in line]
 
 
 def read_or_nothing(path):
@@ -112,6 +113,54 @@ def test_signals_end_it_in_the_foreground(servers, mounts, end):
     (mount.path / "f").write_bytes(b"x")
     mount.process.send_signal(end)
     assert mount.process.wait(10) == 0
+    assert not mount.is_mounted()
+
+
+def test_a_signal_at_any_moment_of_the_start_ends_it(servers, tmp_path):
+    server = servers()
+    (tmp_path / "m").mkdir()
+    for i in range(16):
+        starting = subprocess.Popen([MOUNT, tmp_path / "m", "--foreground", "--node", server.url],
+                                    stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Any moment will do: nothing is waited for here, the start itself is what is cut.
+        time.sleep(i * 0.004)
+        starting.send_signal(signal.SIGTERM)
+        try:
+            starting.wait(10 * SLOW)
+        finally:
+            starting.kill()
+        assert mounts_under(tmp_path) == []
+
+
+@pytest.mark.parametrize("way", [[], ["--foreground"]])
+def test_closed_standard_descriptors_are_not_taken_for_files(servers, tmp_path, way):
+    server = servers()
+    (tmp_path / "m").mkdir()
+    log = tmp_path / "log"
+    command = [str(MOUNT), str(tmp_path / "m"), "--node", server.url, "--log-file", str(log), *way]
+    started = subprocess.Popen(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command])
+    eventually(lambda: mounts_under(tmp_path), 10)
+    try:
+        for i in range(8):
+            (tmp_path / "m" / f"f{i}").write_bytes(b"only this")
+            assert (tmp_path / "m" / f"f{i}").read_bytes() == b"only this"
+        assert "mounted:" in log.read_text()
+    finally:
+        subprocess.run(["umount", tmp_path / "m"], check=True, timeout=10)
+    started.wait(10)
+    eventually(lambda: not list_of_mounts(tmp_path), 5)
+    for i in range(8):
+        assert (server.root / f"f{i}").read_bytes() == b"only this"
+
+
+def test_the_forced_end_ends_readers_of_remote_files(servers, mounts):
+    server = servers()
+    (server.root / "big").write_bytes(b"x" * (64 << 20))
+    mount = mounts(nodes=[server], args=["--no-bypass"], foreground=True)
+    with open(mount.path / "big", "rb") as reader:
+        assert reader.read(1 << 20) == b"x" * (1 << 20)
+        mount.process.send_signal(signal.SIGTERM)
+        assert mount.process.wait(10 * SLOW) == 0
     assert not mount.is_mounted()
 
 

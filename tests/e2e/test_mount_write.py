@@ -236,6 +236,20 @@ def test_an_unlinked_temporary_file_is_gone(mount, two):
     assert stored(two, "f") == []
 
 
+def test_an_unlinked_open_file_still_answers_its_writer(mount):
+    with open(mount.path / "f", "w+b") as file:
+        file.write(b"scratch")
+        file.flush()
+        os.unlink(mount.path / "f")
+        found = os.fstat(file.fileno())
+        assert (found.st_size, found.st_nlink) == (7, 0)
+        os.ftruncate(file.fileno(), 3)
+        assert os.fstat(file.fileno()).st_size == 3
+        with open(mount.path / "f", "wb") as again:
+            again.write(b"another file")
+        assert os.fstat(file.fileno()).st_size == 3
+
+
 @pytest.mark.skipif(not shutil.which("rsync"), reason="needs rsync")
 def test_rsync(mount, two, tmp_path):
     source = tmp_path / "src"

@@ -1,0 +1,255 @@
+"""The mount against the disk's own filesystem (native) and mergerfs over folders of the same disk.
+
+Sections, each some minutes at most: sequential, random, create, remote, list, find, series, memory.
+Rows say whether the page cache or the disk is measured: 1 GiB fits into the page cache, so writes
+and warm reads are the page cache's; cold reads come from the disk.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import threading
+import time
+
+from measure import (BUILD, Program, Workplace, build, load, print_table, rounds, skein_server,
+                     warm_memory)
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+FILES = BUILD / "tests/bench/bench-files"
+MERGERFS = shutil.which("mergerfs")
+PATIENCE_S = 20
+
+
+def files(*words):
+    done = subprocess.run([FILES, *map(str, words)], check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
+def drop_caches():
+    """Clean pages, dentries and inodes of the whole machine; root only."""
+    os.sync()
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")
+
+
+class Mounted:
+    """A program in the foreground that mounts on `point`."""
+
+    def __init__(self, point, *command, env=None):
+        self.point = point
+        point.mkdir(exist_ok=True)
+        self.process = subprocess.Popen([str(word) for word in command], env=env)
+        deadline = time.monotonic() + PATIENCE_S
+        while not os.path.ismount(point):
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise SystemExit(f"{command[0]} did not mount")
+            time.sleep(0.02)
+
+    resident_bytes = Program.resident_bytes
+
+    def stop(self):
+        subprocess.run(["umount", self.point], check=True)
+        self.process.wait(PATIENCE_S)
+
+
+def skein_mount(place, name, servers, *options):
+    env = {**os.environ, "SKEIN_RUN_DIR": str(place / "run"), "SKEIN_CONFIG": "",
+           "SKEIN_LOG_LEVEL": "warn"}
+    nodes = [word for server in servers for word in ("--node", f"http://127.0.0.1:{server.port}")]
+    return Mounted(place / name, BUILD / "fuse/skein-mount", "-f", *nodes, *options, "-o",
+                   f"cache={place / (name + '-cache')},spool={place / (name + '-spool')}",
+                   place / name, env=env)
+
+
+def mergerfs_mount(place, branches):
+    for branch in branches:
+        branch.mkdir()
+    options = "cache.files=auto-full,category.create=mfs,cache.attr=60,cache.entry=60,cache.readdir=true"
+    return Mounted(place / "mergerfs", MERGERFS, "-f", "-o", options,
+                   ":".join(map(str, branches)), place / "mergerfs")
+
+
+@contextlib.contextmanager
+def room(place, nodes, mounts, mergerfs=True):
+    """`nodes` servers on `place`, a mount of them per name with its options; yields the folders by
+    the competitor's name and the servers."""
+    with contextlib.ExitStack() as stack:
+        servers = []
+        for n in range(nodes):
+            (place / f"node{n}").mkdir()
+            servers.append(skein_server(place / f"node{n}", place / "run"))
+            stack.callback(servers[-1].stop)
+        (place / "native").mkdir()
+        folders = {"native": place / "native"}
+        if mergerfs and MERGERFS:
+            mount = mergerfs_mount(place, [place / f"branch{n}" for n in range(nodes)])
+            stack.callback(mount.stop)
+            folders["mergerfs"] = mount.point
+        for name, options in mounts.items():
+            mount = skein_mount(place, name, servers, *options)
+            stack.callback(mount.stop)
+            folders[name] = mount.point
+        yield folders, servers
+
+
+def remove(place, name):
+    """Takes it out of the folders themselves, before the disk is busy with writing it back."""
+    for found in place.glob(f"*/{name}"):
+        if found.parent.name.startswith(("node", "branch", "native")):
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
+
+
+def ratios(got, name):
+    """`name` to native and to mergerfs, as cells."""
+    cells = [f"{got[name].median / got['native'].median:.2f}"]
+    cells.append(f"{got[name].median / got['mergerfs'].median:.1f}" if "mergerfs" in got else "-")
+    return cells
+
+
+HEADER = ["what", "native", "mergerfs", "skein", "skein/native", "skein/mergerfs", "goal"]
+
+
+def row(what, got, goal, name="skein"):
+    return [what, got["native"].text(), got["mergerfs"].text() if "mergerfs" in got else "-",
+            got[name].text(), *ratios(got, name), goal]
+
+
+def sequential(quick):
+    size = (256 * MIB) if quick else GIB
+    mounts = {"skein": [], "callbacks": ["--no-passthrough"]}
+    with Workplace("disk") as place, room(place, 1, mounts) as (folders, _):
+        def write(name, turn):
+            warm_memory(size + size // 2)
+            speed = files("write", folders[name] / f"{name}{turn}", size)["mb_per_s"]
+            if turn == 0:
+                os.sync()
+            else:
+                remove(place, f"{name}{turn}")
+            return speed
+
+        def read(name, _):
+            files("read", folders[name] / f"{name}0")
+            return files("read", folders[name] / f"{name}0")["mb_per_s"]
+
+        def read_cold(name, _):
+            drop_caches()
+            return files("read", folders[name] / f"{name}0")["mb_per_s"]
+
+        wrote = rounds(folders, write)
+        warm = rounds(folders, read)
+        cold = rounds(folders, read_cold)
+    print_table(f"Sequential, {size // MIB} MiB, ext4: MB/s median (least-most)", HEADER, [
+        row("write, page cache, passthrough", wrote, "0.95 of native"),
+        row("write, page cache, no passthrough", wrote, "-", "callbacks"),
+        row("read, page cache, passthrough", warm, "0.95 of native"),
+        row("read, page cache, no passthrough", warm, "0.95 of native", "callbacks"),
+        row("read, cold disk, passthrough", cold, "-"),
+        row("read, cold disk, no passthrough", cold, "0.6 of native", "callbacks")])
+
+
+def random(quick):
+    size, count = 256 * MIB, 100000 if quick else 500000
+    mounts = {"skein": [], "callbacks": ["--no-passthrough"]}
+    with Workplace("disk") as place, room(place, 1, mounts) as (folders, _):
+        for name, folder in folders.items():
+            files("write", folder / name, size)
+            files("read", folder / name)
+        got = rounds(folders, lambda name, _: files("random", folders[name] / name, count)["per_s"])
+    print_table("4 KiB random reads, page cache: reads/s median (least-most)", HEADER, [
+        row("passthrough", got, "0.9 of native"),
+        row("no passthrough", got, "-", "callbacks")])
+
+
+def create(quick):
+    goals = {64 * KIB: (2000, "0.5 of native, ahead of mergerfs"),
+             8 * MIB: (50 if quick else 200, "0.9 of native, ahead of mergerfs")}
+    rows = []
+    # Deleted at the end: after mass deletes, creates cost 0.5-1 ms.
+    with Workplace("disk") as whole:
+        for size, (count, goal) in goals.items():
+            for nodes in (1, 3):
+                place = whole / f"{size}-{nodes}"
+                place.mkdir()
+                with room(place, nodes, {"skein": []}) as (folders, _):
+                    def sample(name, turn):
+                        folder = folders[name] / f"{name}{turn}"
+                        folder.mkdir()
+                        warm_memory(min(size * count + size * count // 2, 3 * GIB))
+                        taken = files("create", folder, size, count)["per_s"]
+                        if size < MIB:
+                            os.sync()
+                        else:
+                            remove(place, folder.name)
+                        return taken
+
+                    got = rounds(folders, sample)
+                rows.append(row(f"{size // KIB} KiB x {count}, nodes on this host: {nodes}", got,
+                                goal))
+    print_table("Create, write, close, page cache of ext4: files/s median (least-most)", HEADER, rows)
+
+
+def curl_get(url):
+    done = subprocess.run(["curl", "-sfo", "/dev/null", "-w", "%{speed_download}", url], check=True,
+                          stdout=subprocess.PIPE)
+    return float(done.stdout) / 1e6
+
+
+def curl_put(url, body):
+    done = subprocess.run(["curl", "-sfT", body, "-w", "%{speed_upload}", url], check=True,
+                          stdout=subprocess.PIPE)
+    return float(done.stdout) / 1e6
+
+
+def remote(quick):
+    size = (256 * MIB) if quick else GIB
+    with (Workplace("tmpfs") as place,
+          room(place, 1, {"skein": ["--no-bypass"]}, mergerfs=False) as (folders, servers)):
+        url = f"http://127.0.0.1:{servers[0].port}/"
+        mount = folders["skein"]
+        body = place / "body"
+        files("write", body, size)
+        shutil.copy(body, place / "node0" / "big")
+
+        def read(name, _):
+            if name == "curl":
+                return curl_get(url + "big")
+            if name == "first":
+                with (mount / "big").open("rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            return files("read", mount / "big")["mb_per_s"]
+
+        def write(name, turn):
+            warm_memory(3 * size)
+            if name == "curl":
+                return curl_put(f"{url}put{turn}", body)
+            speed = files("write", mount / f"put-{turn}", size)["mb_per_s"]
+            return speed
+
+        got = rounds(["curl", "first", "again"], read)
+
+        def write_and_remove(name, turn):
+            speed = write(name, turn)
+            for stored in (place / "node0").glob("put*"):
+                stored.unlink()
+            return speed
+
+        wrote = rounds(["curl", "mount"], write_and_remove)
+    rows = [["read", got["curl"].text(), got["first"].text(),
+             f"{got['first'].median / got['curl'].median:.2f}", "0.8"],
+            ["read again, page cache", got["curl"].text(), got["again"].text(),
+             f"{got['again'].median / got['curl'].median:.2f}", "page cache"],
+            ["write with close", wrote["curl"].text(), wrote["mount"].text(),
+             f"{wrote['mount'].median / wrote['curl'].median:.2f}", "0.7"]]
+    print_table(f"Remote, HTTP over loopback, {size // MIB} MiB, node and spool on tmpfs: MB/s median "
+                "(least-most)", ["what", "curl", "mount", "mount/curl", "goal"], rows)
+
+
+SECTIONS = {"sequential": sequential, "random": random, "create": create, "remote": remote}
+
+
+def main(quick, only=()):
+    build("dataserver/skein-dataserver", "fuse/skein-mount", "tests/bench/bench-load",
+          "tests/bench/bench-files")
+    for section in only or SECTIONS:
+        SECTIONS[section](quick)

@@ -146,7 +146,9 @@ Result<StagedFile> FileStore::stage(const ClusterPath& path, std::uint64_t size_
   if (!place) return place.error();
   if (auto room = check_space(size_bytes); !room) return room.error();
   auto stage = new_stage(place->directory.get());
-  if (stage && place->is_parent) stage->remember_parent(std::move(place->directory));
+  if (stage && place->is_parent) {
+    stage->remember_parent(std::move(place->directory), path.parent());
+  }
   return stage;
 }
 
@@ -168,7 +170,7 @@ Result<StagedFile> FileStore::new_stage(int directory) {
 Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
   if (path.is_root()) return exists(path);
   const auto began = DirectoryIndex::now();
-  Result<Fd> directory = staged.take_parent();
+  Result<Fd> directory = staged.take_parent(path.parent());
   if (!directory->valid()) {
     directory = open_directory(root_.get(), path.parent(), Missing::kMake);
     if (directory) index_.made_directory(path.parent());

@@ -81,6 +81,18 @@ TEST_CASE("store: a name taken between stage and publish refuses the publish, an
   });
 }
 
+TEST_CASE("store: a stage is published under the name it is given last, in another folder too") {
+  ScratchStore s;
+  REQUIRE(s.store->make_directory(s.path("a")));
+  REQUIRE(s.store->make_directory(s.path("b")));
+  auto staged = s.store->stage(s.path("a/f.tmp"), 3);
+  REQUIRE(staged);
+  REQUIRE(staged->append(std::string_view("abc")));
+  REQUIRE(s.store->publish(*staged, s.path("b/f")));
+  CHECK(s.read_by_hand("b/f") == "abc");
+  CHECK_FALSE(s.store->open_file(s.path("a/f")));
+}
+
 TEST_CASE("store: of many publishes of one name exactly one wins") {
   with_both_kinds_of_stage([](ScratchStore& s) {
     for (int round = 0; round < 20; ++round) {

@@ -29,6 +29,7 @@ StagedFile::StagedFile(StagedFile&& other) noexcept
       name_(std::exchange(other.name_, {})),
       appended_(other.appended_),
       parent_(std::move(other.parent_)),
+      parent_path_(std::move(other.parent_path_)),
       parent_found_(other.parent_found_),
       flushing_(other.flushing_) {}
 
@@ -55,8 +56,9 @@ Result<void> StagedFile::append(std::span<const char> data) {
   return {};
 }
 
-Fd StagedFile::take_parent() {
-  if (std::chrono::steady_clock::now() - parent_found_ > kParentTrust) parent_.reset();
+Fd StagedFile::take_parent(const ClusterPath& path) {
+  const bool old = std::chrono::steady_clock::now() - parent_found_ > kParentTrust;
+  if (old || path != parent_path_) parent_.reset();
   return std::move(parent_);
 }
 

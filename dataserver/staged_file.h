@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/fd.h"
+#include "core/path.h"
 
 namespace skein {
 
@@ -37,15 +38,17 @@ class StagedFile {
   // cross_device_link, others as link(2).
   Result<void> link_as(int directory, const std::string& name);
 
-  // The directory that the file is meant for, as it was found when the stage was made. After
-  // kParentTrust it has to be looked up again: somebody may have moved it.
+  // The directory that the file is meant for, as it was found at `path` when the stage was made.
+  // After kParentTrust it has to be looked up again: somebody may have moved it.
   static constexpr std::chrono::milliseconds kParentTrust{100};
-  void remember_parent(Fd directory) {
+  void remember_parent(Fd directory, ClusterPath path) {
     parent_ = std::move(directory);
+    parent_path_ = std::move(path);
     parent_found_ = std::chrono::steady_clock::now();
   }
-  // Invalid if there is none, or not any more.
-  Fd take_parent();
+  // Invalid if there is none, not any more, or if it is not the one at `path`: a file may be
+  // renamed before its seal.
+  Fd take_parent(const ClusterPath& path);
 
   // The private name stays when this object goes.
   void keep_name() { name_.clear(); }
@@ -56,6 +59,7 @@ class StagedFile {
   std::string name_;
   std::uint64_t appended_ = 0;
   Fd parent_;
+  ClusterPath parent_path_;
   std::chrono::steady_clock::time_point parent_found_{};
   std::uint64_t flushing_ = 0;  // bytes from the start whose write-back was asked for
 };

@@ -2,11 +2,13 @@
 // with pipelined PUTs do the rest, every file is accounted for.
 //
 // A file goes to the node that the placement function names; if that node is gone, full or failing,
-// to the other ones, least loaded first, each asked once. What no node takes is a failure that
-// finish() names, and its bytes are written to the recovery folder: nothing accepted is dropped.
+// to the other ones, least loaded first, each asked once. So does a file whose node has half of the
+// queue already: one slow node must not stop the stream. What no node takes is a failure: its
+// bytes are written to the recovery folder (kept_files.h), and finish() names it. So are files
+// that are still on their way when the streamer ends: nothing accepted is dropped.
 //
 // Thread-safe. `membership` and `client` outlive it. on_done is called from its threads, without
-// locks held, once per accepted file.
+// locks held, once per accepted file; it may call put() only if that cannot wait (kRefuse).
 #pragma once
 
 #include <chrono>
@@ -19,6 +21,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "client/node_client.h"
@@ -27,28 +30,34 @@
 #include "core/path.h"
 #include "discovery/membership.h"
 #include "streamer/buffer_pool.h"
+#include "streamer/kept_files.h"
 #include "streamer/node_stream.h"
+#include "streamer/placing.h"
+#include "streamer/rate_meter.h"
+#include "streamer/ticket_window.h"
 
 namespace skein {
 
-// Which of `nodes` (sorted by Node::key()) file number `index` (from 0) goes to: a number below
-// nodes.size().
-using PlaceFunction = std::function<std::size_t(std::uint64_t index, const NodeList& nodes)>;
-
-// The placements PYME's writers use (docs/wire.md, "Series").
-PlaceFunction place_round_robin();
-PlaceFunction place_in_chunks(std::uint64_t files_per_chunk);
-
 class FileStreamer {
  public:
+  // Stands for one accepted file: its number, from 0, in the order of acceptance.
+  using Ticket = std::uint64_t;
+
+  // What put() does when the queue is full.
+  enum class Overload {
+    kRefuse,  // returns no_buffer_space at once
+    kWait,    // waits for room until its deadline
+  };
   struct Done {
     const ClusterPath& path;
     const Node* node;    // where it is stored; null: failed
     const Error* error;  // null: stored
     std::chrono::nanoseconds latency;  // from put() to the answer
+    Ticket ticket;
   };
   struct Options {
     std::uint64_t queue_bytes = 256 << 20;  // most bytes accepted and not answered
+    Overload overload = Overload::kWait;
     PlaceFunction place = place_round_robin();
     NodeStream::Options node;
     std::filesystem::path recovery_folder;  // "" = failed bytes are not kept
@@ -56,56 +65,92 @@ class FileStreamer {
   };
   struct Counters {
     std::uint64_t accepted_files = 0, accepted_bytes = 0;
-    std::uint64_t stored_files = 0, stored_bytes = 0;
+    std::uint64_t refused_files = 0;  // by put(), for lack of room
+    std::uint64_t queued_files = 0, queued_bytes = 0, queue_limit_bytes = 0;  // not answered yet
+    std::uint64_t sent_files = 0, sent_bytes = 0;  // handed to a socket, repeats included
+    std::uint64_t stored_files = 0, stored_bytes = 0;  // acknowledged by a node
     std::uint64_t failed_files = 0;
     std::uint64_t offered_again_files = 0;  // after a broken connection, or to another node
-    std::uint64_t queued_bytes = 0, queue_limit_bytes = 0;
+    double accepted_bytes_per_s = 0, stored_bytes_per_s = 0;  // over the last two seconds
+    // Until the queue is full if both rates stay; infinity: it is not filling.
+    double headroom_s = 0;
+    std::string slowest_node;  // the label of the one with most bytes queued; "" if none has any
   };
   struct Failure {
     ClusterPath path;
     Error error;
     std::filesystem::path kept_as;  // in the recovery folder; "" = not kept
+    Ticket ticket = 0;
   };
 
   FileStreamer(Membership& membership, NodeClient& client, Options options);
+  // As abandon() does; logs how many files that were, and where they are.
   ~FileStreamer();
 
-  // Copies the bytes and returns. Errors: no_buffer_space (the queue was full until `deadline`),
-  // host_unreachable (no node alive), invalid_argument (the root, or a private path); then nothing
-  // was accepted.
-  Result<void> put(const ClusterPath& path, std::span<const char> bytes, Deadline deadline);
+  // Copies the bytes and returns. `key`: see placing.h. Errors: no_buffer_space (the queue was full
+  // until `deadline`), host_unreachable (no node alive), invalid_argument (the root, or a private
+  // path), operation_canceled (after abandon()); then nothing was accepted.
+  Result<Ticket> put(const ClusterPath& path, std::span<const char> bytes, Deadline deadline,
+                     std::string_view key = {});
   // The same for bytes that are made where they are sent from: `fill` gets the buffer, within the
   // call, and writes all of it.
   using Fill = std::function<void(std::span<char> buffer)>;
-  Result<void> put(const ClusterPath& path, std::size_t size_bytes, const Fill& fill,
-                   Deadline deadline);
+  Result<Ticket> put(const ClusterPath& path, std::size_t size_bytes, const Fill& fill,
+                     Deadline deadline, std::string_view key = {});
+
+  // Waits for the outcome of one file: stored, or its failure. Errors: the file's own; timed_out
+  // (it is still on its way); invalid_argument (no such ticket).
+  Result<void> wait(Ticket ticket, Deadline deadline);
+
+  // Returns when every file accepted before the call is stored or has failed.
+  // Errors: timed_out (files are still on their way; may be called again).
+  Result<void> flush(Deadline deadline);
 
   // Returns when every accepted file is stored or has failed, with the failures so far in the order
   // they happened. Errors: timed_out (files are still on their way; may be called again).
   Result<std::vector<Failure>> finish(Deadline deadline);
 
+  // Gives up what is still on its way: it is kept in the recovery folder and becomes a failure
+  // (operation_canceled). Some of it may have been stored, unknown to us. Returns all failures, in
+  // bounded time; later put()s are refused.
+  std::vector<Failure> abandon();
+
   Counters counters() const;
 
  private:
-  std::shared_ptr<NodeStream> stream_to(const Node& node);
-  bool place(const OutgoingPtr& file, const Node* preferred);
-  void stored(const OutgoingPtr& file, const Node& node);
+  // The streams to the nodes of one snapshot, in its order; none after abandon().
+  struct Routes {
+    NodeSnapshot nodes;
+    std::vector<std::shared_ptr<NodeStream>> streams;
+  };
+  std::shared_ptr<const Routes> routes_to(const NodeSnapshot& nodes);
+  bool place(const OutgoingPtr& file, const Routes& routes, NodeStream* preferred);
+  void fail_unplaced(const OutgoingPtr& file);
+  // What the streams report.
+  void stored(std::span<const OutgoingPtr> files, const Node& node);
   void failed(const OutgoingPtr& file, const Error& why);
-  std::filesystem::path keep_bytes(const OutgoingFile& file) const;
+  void returned(const std::vector<OutgoingPtr>& files, const Error& why);
+  // These with the lock held.
+  std::shared_ptr<NodeStream> stream_to(const Node& node);
+  void closed(const OutgoingFile& file);
 
   Membership& membership_;
   NodeClient& client_;
   const Options options_;
   BufferPool buffers_;
+  KeptFiles kept_;
 
   mutable std::mutex mutex_;  // guards everything below
-  std::condition_variable all_done_;
-  std::uint64_t next_index_ = 0;
-  std::uint64_t open_files_ = 0;
+  std::condition_variable closing_;  // files of tickets_
+  bool abandoned_ = false;
+  TicketWindow tickets_;
   Counters counters_;
+  RateMeter accepting_;
+  RateMeter storing_;
   std::vector<Failure> failures_;
   std::map<std::string, std::shared_ptr<NodeStream>> streams_;  // by Node::key()
-  std::vector<std::shared_ptr<NodeStream>> retired_;  // given up; they end with the streamer
+  std::vector<std::shared_ptr<NodeStream>> retired_;  // to addresses their nodes have left
+  std::shared_ptr<const Routes> routes_;  // for the last snapshot
 };
 
 }  // namespace skein

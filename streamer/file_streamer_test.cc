@@ -1,12 +1,15 @@
 #include "streamer/file_streamer.h"
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <fstream>
 #include <set>
 #include <sstream>
 
+#include "cache/scratch_folder.h"
 #include "client/scripted_server.h"
 
 namespace skein {
@@ -58,6 +61,27 @@ struct Rig {
   }
 };
 
+// Makes a node answer nothing until released.
+class Held {
+ public:
+  explicit Held(MemoryNode& node) {
+    node.interrupt([held = held_](ScriptedServer&, HttpStream&,
+                                  const RequestHead&) -> std::optional<bool> {
+      held->wait(true);
+      return std::nullopt;
+    });
+  }
+  ~Held() { release(); }
+  void release() {
+    *held_ = false;
+    held_->notify_all();
+  }
+
+ private:
+  // The node may look at it after this is gone.
+  const std::shared_ptr<std::atomic<bool>> held_ = std::make_shared<std::atomic<bool>>(true);
+};
+
 TEST_CASE("streamer: every file arrives whole, spread over the nodes in turns") {
   Rig rig(3);
   for (int n = 0; n < 300; ++n) rig.put(n, 100 + static_cast<std::size_t>(n) * 37);
@@ -106,11 +130,7 @@ TEST_CASE("streamer: a full queue refuses at the deadline and accepts again once
   options.queue_bytes = 10000;
   options.node.stall = 10s;
   Rig rig(1, std::move(options));
-  std::atomic<bool> hold = true;
-  rig.nodes[0]->interrupt([&](ScriptedServer&, HttpStream&, const RequestHead&) -> std::optional<bool> {
-    while (hold) hold.wait(true);
-    return std::nullopt;
-  });
+  Held held(*rig.nodes[0]);
   const std::string bytes = sample_bytes(4000);
   REQUIRE(rig.streamer->put(path_of("a"), span_of(bytes), soon()));
   REQUIRE(rig.streamer->put(path_of("b"), span_of(bytes), soon()));
@@ -118,12 +138,142 @@ TEST_CASE("streamer: a full queue refuses at the deadline and accepts again once
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == std::errc::no_buffer_space);
   CHECK(rig.streamer->finish(Deadline::after(10ms)).error().code == std::errc::timed_out);
-  hold = false;
-  hold.notify_all();
+  held.release();
   CHECK(rig.streamer->put(path_of("c"), span_of(bytes), soon()));
   CHECK(rig.streamer->finish(soon())->empty());
   CHECK(rig.nodes[0]->file("c") == bytes);
   CHECK(rig.streamer->counters().accepted_files == 3);
+}
+
+TEST_CASE("streamer: the policy to refuse does not wait for room, and says how often it refused") {
+  auto options = quick_options();
+  options.queue_bytes = 10000;
+  options.overload = FileStreamer::Overload::kRefuse;
+  options.node.stall = 10s;
+  Rig rig(1, std::move(options));
+  Held held(*rig.nodes[0]);
+  const std::string bytes = sample_bytes(6000);
+  REQUIRE(rig.streamer->put(path_of("a"), span_of(bytes), soon()));
+  const auto before = std::chrono::steady_clock::now();
+  CHECK(rig.streamer->put(path_of("b"), span_of(bytes), soon()).error().code == std::errc::no_buffer_space);
+  CHECK(std::chrono::steady_clock::now() - before < 5s);
+  CHECK(rig.streamer->counters().refused_files == 1);
+  CHECK(rig.streamer->counters().queued_files == 1);
+}
+
+TEST_CASE("streamer: a ticket tells one file's outcome, flush waits for those accepted before it") {
+  Rig rig(1);
+  rig.nodes[0]->add("taken", "somebody else's");
+  const std::string bytes = sample_bytes(1000);
+  const auto good = rig.streamer->put(path_of("good"), span_of(bytes), soon());
+  const auto taken = rig.streamer->put(path_of("taken"), span_of(bytes), soon());
+  REQUIRE(good);
+  REQUIRE(taken);
+  CHECK(rig.streamer->wait(*good, soon()));
+  CHECK(rig.streamer->wait(*taken, soon()).error().code == std::errc::file_exists);
+  CHECK(rig.streamer->wait(2, soon()).error().code == std::errc::invalid_argument);
+  CHECK(rig.streamer->flush(soon()));
+  Held held(*rig.nodes[0]);
+  const auto late = rig.streamer->put(path_of("late"), span_of(bytes), soon());
+  CHECK(rig.streamer->wait(*late, Deadline::after(20ms)).error().code == std::errc::timed_out);
+  CHECK(rig.streamer->flush(Deadline::after(20ms)).error().code == std::errc::timed_out);
+  CHECK(rig.streamer->wait(*good, soon()));
+  held.release();
+  CHECK(rig.streamer->flush(soon()));
+  CHECK(rig.nodes[0]->file("late") == bytes);
+}
+
+TEST_CASE("streamer: files of one key go to one node") {
+  Rig rig(3);
+  const std::string bytes = sample_bytes(5000);
+  for (int n = 0; n < 6; ++n) {
+    REQUIRE(rig.streamer->put(path_of(name_of(n)), span_of(bytes), soon(), "plane 7"));
+  }
+  CHECK(rig.streamer->finish(soon())->empty());
+  int with_all = 0;
+  for (auto& node : rig.nodes) {
+    int have = 0;
+    for (int n = 0; n < 6; ++n) have += node->file(name_of(n)) == bytes;
+    with_all += have == 6;
+  }
+  CHECK(with_all == 1);
+}
+
+TEST_CASE("streamer: what has no answer when it ends is kept, and named") {
+  const ScratchFolder scratch;
+  auto options = quick_options();
+  options.node.stall = 10s;
+  options.recovery_folder = scratch.path();
+  Rig rig(2, std::move(options));
+  Held held(*rig.nodes[0]);
+  for (int n = 0; n < 10; ++n) rig.put(n, 100'000);
+  CHECK(rig.streamer->finish(Deadline::after(50ms)).error().code == std::errc::timed_out);
+  const auto failures = rig.streamer->abandon();
+  std::set<std::string> unanswered;
+  for (const auto& failure : failures) {
+    CHECK(failure.error.code == std::errc::operation_canceled);
+    std::ifstream in(failure.kept_as, std::ios::binary);
+    std::stringstream kept;
+    kept << in.rdbuf();
+    CHECK(kept.str() == sample_bytes(100'000, static_cast<unsigned>(failure.ticket + 1)));
+    unanswered.insert(failure.path.text());
+  }
+  // Every file is on the node that answers or kept: the other one has answered nothing.
+  for (int n = 0; n < 10; ++n) CHECK(unanswered.contains(name_of(n)) != rig.nodes[1]->has(name_of(n)));
+  CHECK(unanswered.size() >= 5);
+  CHECK(rig.streamer->put(path_of("x"), {}, soon()).error().code == std::errc::operation_canceled);
+  CHECK(rig.streamer->abandon().size() == failures.size());
+  held.release();
+}
+
+TEST_CASE("streamer: one node that answers nothing does not fill the queue for the others") {
+  auto options = quick_options();
+  options.node.stall = 10s;
+  options.queue_bytes = 100'000;
+  Rig rig(2, std::move(options));
+  Held held(*rig.nodes[0]);
+  for (int n = 0; n < 300; ++n) rig.put(n);
+  const auto deadline = soon();
+  while (rig.streamer->counters().queued_files > 50 && !deadline.passed()) std::this_thread::yield();
+  CHECK(rig.streamer->counters().queued_files == 50);
+  CHECK(rig.streamer->counters().slowest_node == rig.nodes[0]->node().label());
+  held.release();
+  CHECK(rig.streamer->finish(soon())->empty());
+  for (int n = 0; n < 300; ++n) CHECK(rig.stored_somewhere(n));
+}
+
+TEST_CASE("streamer: a transfer that takes longer than a stall is none while it makes progress") {
+  auto options = quick_options();
+  options.node.stall = 500ms;
+  Rig rig(1, std::move(options));
+  const std::string bytes = sample_bytes(4 << 20);
+  std::atomic<int> tries = 0;
+  // Takes the body in steps that together last three stalls; a reader's pace is what is tested, so
+  // here time itself passes.
+  rig.nodes[0]->interrupt([&](ScriptedServer&, HttpStream& stream, const RequestHead& head) -> std::optional<bool> {
+    ++tries;
+    // A large buffer would take it all at once.
+    const int small = 64 << 10;
+    ::setsockopt(stream.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    std::string body(head.framing().length, '\0');
+    std::size_t got = 0;
+    for (int step = 1; step <= 16; ++step) {
+      std::mutex never;
+      std::unique_lock lock(never);
+      std::condition_variable().wait_for(lock, 100ms, [] { return false; });
+      while (got < body.size() * static_cast<std::size_t>(step) / 16) {
+        const auto n = stream.read(std::span(body).subspan(got), soon());
+        if (!n || *n == 0) return false;
+        got += *n;
+      }
+    }
+    rig.nodes[0]->add("big", body);
+    return reply(stream, 200);
+  });
+  REQUIRE(rig.streamer->put(path_of("big"), span_of(bytes), soon()));
+  CHECK(rig.streamer->finish(soon())->empty());
+  CHECK((rig.nodes[0]->file("big") == bytes));
+  CHECK(tries == 1);
 }
 
 TEST_CASE("streamer: a connection that breaks in mid-stream loses nothing") {
@@ -192,9 +342,8 @@ TEST_CASE("streamer: a full node hands its files on, and where all are full the 
   }
   SUBCASE("all") {
     auto options = quick_options();
-    std::string folder = "/tmp/skein-streamer-XXXXXX";
-    REQUIRE(::mkdtemp(folder.data()) != nullptr);
-    options.recovery_folder = folder;
+    const ScratchFolder scratch;
+    options.recovery_folder = scratch.path();
     Rig rig(2, std::move(options));
     for (auto& node : rig.nodes) node->interrupt(full);
     rig.put(3);
@@ -207,7 +356,6 @@ TEST_CASE("streamer: a full node hands its files on, and where all are full the 
     std::stringstream kept;
     kept << in.rdbuf();
     CHECK(kept.str() == sample_bytes(1000, 4));
-    std::filesystem::remove_all(folder);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "streamer/node_stream.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -11,27 +12,35 @@
 #include <string_view>
 
 #include "client/same_bytes.h"
-#include "core/http_body.h"
 #include "core/socket.h"
+#include "streamer/put_answers.h"
 
 namespace skein {
 namespace {
 
+using SteadyClock = std::chrono::steady_clock;
+
 // One system call takes so many files or bytes: enough that small frames cost no call of their own.
-constexpr std::size_t kBatchFiles = 64;
+constexpr std::size_t kPartsPerFile = 3;
+constexpr std::size_t kBatchFiles = 1024 / kPartsPerFile;  // UIO_MAXIOV
 constexpr std::uint64_t kBatchBytes = 1 << 20;
 constexpr std::chrono::milliseconds kFirstBackOff{20};
 constexpr std::chrono::milliseconds kMostBackOff{500};
-// How often a thread that waits for the network looks whether it should stop.
-constexpr std::chrono::milliseconds kLook{100};
+constexpr std::chrono::milliseconds kFirstRest{1000};
+constexpr std::chrono::milliseconds kMostRest{10000};
+// What reached the node may still be on its way to its disk: as NodeClient, at 20 MB/s.
+constexpr std::uint64_t kSlowDiskBytesPerMs = 20'000;
+// How often a thread that connects looks whether it should end.
+constexpr std::chrono::milliseconds kLook{50};
 
-// Sends heads and bodies of `batch` in as few calls as the socket takes.
+// Sends heads and bodies of `batch`, waiting for the peer; shutdown(2) ends the wait.
 Result<void> send_batch(int socket, const std::vector<OutgoingPtr>& batch,
-                        std::chrono::milliseconds stall) {
-  std::array<iovec, 2 * kBatchFiles> parts;
+                        std::string_view host_line) {
+  std::array<iovec, kPartsPerFile * kBatchFiles> parts;
   std::size_t count = 0;
   for (const OutgoingPtr& file : batch) {
-    for (const std::string_view part : {std::string_view(file->head), file->body->text()}) {
+    for (const std::string_view part :
+         {std::string_view(file->head), host_line, file->body->text()}) {
       if (!part.empty()) parts[count++] = {const_cast<char*>(part.data()), part.size()};
     }
   }
@@ -40,12 +49,10 @@ Result<void> send_batch(int socket, const std::vector<OutgoingPtr>& batch,
     msghdr message{};
     message.msg_iov = &parts[first];
     message.msg_iovlen = count - first;
-    const ssize_t n = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n = ::sendmsg(socket, &message, MSG_NOSIGNAL);
     if (n < 0) {
       if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) return errno_error(errno, "send");
-      if (auto ready = wait_ready(socket, POLLOUT, Deadline::after(stall)); !ready) return ready;
-      continue;
+      return errno_error(errno, "send");
     }
     auto sent = static_cast<std::size_t>(n);
     while (first < count && sent >= parts[first].iov_len) sent -= parts[first++].iov_len;
@@ -61,88 +68,134 @@ Result<void> send_batch(int socket, const std::vector<OutgoingPtr>& batch,
 
 NodeStream::NodeStream(Node node, NodeClient& client, Options options, Events events)
     : node_(std::move(node)),
+      host_line_("Host: " + node_.address.text() + "\r\n\r\n"),
       client_(client),
       options_(options),
       events_(std::move(events)),
-      thread_([this](const std::stop_token& stop) { run(stop); }) {}
+      back_off_(kFirstBackOff),
+      rest_(kFirstRest),
+      thread_([this] { run(); }) {}
 
-NodeStream::~NodeStream() {
-  thread_.request_stop();
-  changed_.notify_all();
-}
+NodeStream::~NodeStream() { end(); }
 
 bool NodeStream::push(const OutgoingPtr& file) {
+  bool first = false;
   {
     const std::lock_guard lock(mutex_);
-    if (given_up_) return false;
-    // A node with nothing to answer is not a silent one.
-    if (waiting_.empty() && unanswered_.empty()) last_answer_ = std::chrono::steady_clock::now();
+    if (ending_ || SteadyClock::now() < resting_until_) return false;
+    first = waiting_.empty();
     waiting_.push_back(file);
-    pending_bytes_ += file->size_bytes();
+    ++counters_.pending_files;
+    counters_.pending_bytes += file->size_bytes();
   }
-  changed_.notify_all();
+  if (first) work_.notify_one();
   return true;
 }
 
-bool NodeStream::given_up() const {
+std::vector<OutgoingPtr> NodeStream::take_waiting(std::uint64_t bytes) {
+  std::vector<OutgoingPtr> taken;
   const std::lock_guard lock(mutex_);
-  return given_up_;
+  std::uint64_t got = 0;
+  while (got < bytes && !waiting_.empty()) {
+    got += waiting_.back()->size_bytes();
+    taken.push_back(std::move(waiting_.back()));
+    waiting_.pop_back();
+  }
+  counters_.pending_files -= taken.size();
+  counters_.pending_bytes -= got;
+  return taken;
+}
+
+std::vector<OutgoingPtr> NodeStream::end() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+    if (socket_ >= 0) ::shutdown(socket_, SHUT_RDWR);
+  }
+  work_.notify_all();
+  {
+    const std::lock_guard joining(join_mutex_);
+    if (thread_.joinable()) thread_.join();
+  }
+  const std::lock_guard lock(mutex_);
+  std::vector<OutgoingPtr> left(unanswered_.begin(), unanswered_.end());
+  left.insert(left.end(), waiting_.begin(), waiting_.end());
+  unanswered_.clear();
+  waiting_.clear();
+  counters_.pending_files = counters_.pending_bytes = 0;
+  return left;
 }
 
 std::uint64_t NodeStream::pending_bytes() const {
   const std::lock_guard lock(mutex_);
-  return pending_bytes_;
+  return counters_.pending_bytes;
 }
 
-std::uint64_t NodeStream::offered_again() const {
+NodeStream::Counters NodeStream::counters() const {
   const std::lock_guard lock(mutex_);
-  return offered_again_;
+  return counters_;
 }
 
-void NodeStream::run(const std::stop_token& stop) {
-  {
-    const std::lock_guard lock(mutex_);
-    last_answer_ = std::chrono::steady_clock::now();
+void NodeStream::run() {
+  while (wait_for_work()) {
+    auto socket = connect();
+    after_break(socket ? converse(std::move(*socket)) : socket.error());
   }
-  auto back_off = kFirstBackOff;
-  while (!stop.stop_requested()) {
-    auto socket = connect_tcp(node_.address, Deadline::after(options_.stall));
-    const Error trouble = socket ? converse(std::move(*socket), stop) : socket.error();
-    std::unique_lock lock(mutex_);
-    if (stop.stop_requested()) return;
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last_answer_ > options_.give_up) {
-      lock.unlock();
-      return give_up(trouble);
+}
+
+bool NodeStream::wait_for_work() {
+  std::unique_lock lock(mutex_);
+  if (outage_since_) work_.wait_for(lock, back_off_, [&] { return ending_; });
+  work_.wait(lock, [&] { return ending_ || !waiting_.empty(); });
+  return !ending_;
+}
+
+Result<Fd> NodeStream::connect() {
+  Error last{std::errc::host_unreachable, "connect to " + node_.address.text() + ": no address"};
+  const auto deadline = Deadline::after(options_.stall);
+  for (std::size_t skip = 0;; ++skip) {
+    auto fd = begin_connect(node_.address, skip);
+    if (!fd) return skip == 0 ? fd.error() : last;
+    Result<void> ready;
+    do {
+      ready = wait_ready(fd->get(), POLLOUT, deadline.earlier(Deadline::after(kLook)));
+      const std::lock_guard lock(mutex_);
+      if (ending_) return Error{std::errc::operation_canceled, "the streamer was ended"};
+    } while (!ready && !deadline.passed());
+    if (!ready) {
+      return Error{ready.error().code, "connect to " + node_.address.text() + ": " + ready.error().what};
     }
-    const bool answered_lately = now - last_answer_ < back_off;
-    back_off = answered_lately ? kFirstBackOff : std::min(back_off * 2, kMostBackOff);
-    changed_.wait_for(lock, stop, back_off, [] { return false; });
+    auto outcome = connect_outcome(fd->get(), node_.address);
+    if (outcome) return fd;
+    last = outcome.error();
   }
 }
 
-Error NodeStream::converse(Fd socket, const std::stop_token& stop) {
+Error NodeStream::converse(Fd socket) {
+  // Sending waits in the kernel; receiving (HttpStream) asks for no waiting in each call.
+  ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) & ~O_NONBLOCK);
   {
     const std::lock_guard lock(mutex_);
+    if (ending_) return trouble_;
     broken_ = false;
+    socket_ = socket.get();
   }
-  HttpStream stream(std::move(socket));
   {
-    const std::jthread reader([&] { read_answers(stream.fd(), stop); });
-    send_all(stream, stop);
-    // Wakes the reader out of recv; its own descriptor is a duplicate of this one.
-    ::shutdown(stream.fd(), SHUT_RDWR);
+    const std::jthread reader([&] { read_answers(socket.get()); });
+    send_all(socket.get());
+    ::shutdown(socket.get(), SHUT_RDWR);  // wakes the reader
   }
-  offer_again();
   const std::lock_guard lock(mutex_);
+  socket_ = -1;
   return trouble_;
 }
 
-std::vector<OutgoingPtr> NodeStream::next_batch(const std::stop_token& stop) {
-  std::vector<OutgoingPtr> batch;
+bool NodeStream::next_batch(std::vector<OutgoingPtr>& batch) {
+  batch.clear();
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, stop, [&] { return broken_ || !waiting_.empty(); });
-  if (broken_ || stop.stop_requested()) return batch;
+  work_.wait(lock, [&] { return broken_ || ending_ || !waiting_.empty(); });
+  if (broken_ || ending_) return false;
+  if (unanswered_.empty()) progress_ = SteadyClock::now();
   std::uint64_t bytes = 0;
   while (!waiting_.empty() && batch.size() < kBatchFiles && bytes < kBatchBytes) {
     bytes += waiting_.front()->size_bytes();
@@ -150,97 +203,97 @@ std::vector<OutgoingPtr> NodeStream::next_batch(const std::stop_token& stop) {
     unanswered_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
-  return batch;
+  return true;
 }
 
-void NodeStream::send_all(HttpStream& stream, const std::stop_token& stop) {
-  for (;;) {
-    const std::vector<OutgoingPtr> batch = next_batch(stop);
-    if (batch.empty()) return;
-    changed_.notify_all();  // the reader has something to wait for
-    if (auto sent = send_batch(stream.fd(), batch, options_.stall); !sent) {
-      break_off(sent.error(), stream.fd());
-      return;
-    }
+void NodeStream::send_all(int socket) {
+  std::vector<OutgoingPtr> batch;
+  while (next_batch(batch)) {
+    if (auto sent = send_batch(socket, batch, host_line_); !sent) return break_off(sent.error());
+    std::uint64_t bytes = 0;
+    for (const OutgoingPtr& file : batch) bytes += file->size_bytes();
+    const std::lock_guard lock(mutex_);
+    counters_.sent_files += batch.size();
+    counters_.sent_bytes += bytes;
   }
 }
 
-bool NodeStream::wait_for_answer(int socket, const std::stop_token& stop) {
+void NodeStream::read_answers(int socket) {
+  PutAnswers answers(Fd(::dup(socket)), options_.stall);
+  // Often enough to notice a stall soon after it is one; rarely enough to cost nothing.
+  const auto look = std::clamp(options_.stall / 10, std::chrono::milliseconds(10),
+                               std::chrono::milliseconds(500));
+  std::vector<OutgoingPtr> stored;
+  for (;;) {
+    const auto statuses = answers.receive(look);
+    if (!statuses) return break_off(statuses.error());
+    for (const int status : *statuses) {
+      OutgoingPtr file = take_answered();
+      if (!file) return break_off({std::errc::bad_message, "answer to nothing asked"});
+      settle(stored, std::move(file), status);
+    }
+    if (!stored.empty()) events_.stored(stored, node_);
+    stored.clear();
+    const std::lock_guard lock(mutex_);
+    const auto now = SteadyClock::now();
+    if (!statuses->empty()) {
+      outage_since_.reset();
+      back_off_ = kFirstBackOff;
+      rest_ = kFirstRest;
+    }
+    if (!statuses->empty() || answers.delivered_more()) progress_ = now;
+    if (!unanswered_.empty() && now - progress_ > longest_silence()) break;
+  }
   {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, stop, [&] { return broken_ || !unanswered_.empty(); });
-    if (broken_ || stop.stop_requested()) return false;
+    const std::lock_guard lock(mutex_);
+    if (!outage_since_) outage_since_ = progress_;
   }
-  const auto deadline = Deadline::after(options_.stall);
-  for (;;) {
-    const auto ready = wait_ready(socket, POLLIN, deadline.earlier(Deadline::after(kLook)));
-    if (ready) return true;
-    if (stop.stop_requested()) return false;
-    if (deadline.passed()) {
-      break_off({std::errc::timed_out, "no answer in time"}, socket);
-      return false;
-    }
-  }
+  break_off({std::errc::timed_out, "no answer in time"});
 }
 
-void NodeStream::read_answers(int socket, const std::stop_token& stop) {
-  HttpStream answers{Fd(::dup(socket))};
-  while (!answers.buffered().empty() || wait_for_answer(answers.fd(), stop)) {
-    const auto deadline = Deadline::after(options_.stall);
-    const auto text = answers.read_head(deadline);
-    if (!text || !*text) {
-      break_off(text ? Error{std::errc::connection_reset, "node closed the connection"}
-                     : text.error(),
-                socket);
-      return;
-    }
-    const auto head = ResponseHead::parse(**text, "PUT");
-    if (!head) return break_off(head.error(), socket);
-    BodyReader body(answers, head->framing());
-    std::array<char, 512> ignored;
-    while (!body.done()) {
-      if (auto n = body.read(ignored, deadline); !n) return break_off(n.error(), socket);
-    }
-    if (head->status() == 100) continue;
-    OutgoingPtr file;
-    {
-      const std::lock_guard lock(mutex_);
-      if (!unanswered_.empty()) {
-        file = std::move(unanswered_.front());
-        unanswered_.pop_front();
-        pending_bytes_ -= file->size_bytes();
-        last_answer_ = std::chrono::steady_clock::now();
-      }
-    }
-    if (!file) return break_off({std::errc::bad_message, "answer to nothing asked"}, socket);
-    settle(std::move(file), head->status());
-    if (!head->keep_alive()) {
-      return break_off({std::errc::connection_reset, "node closed the connection"}, socket);
-    }
-  }
+std::chrono::milliseconds NodeStream::longest_silence() const {
+  std::uint64_t bytes = 0;
+  for (const OutgoingPtr& file : unanswered_) bytes += file->size_bytes();
+  return options_.stall + std::chrono::milliseconds(bytes / kSlowDiskBytesPerMs);
 }
 
-void NodeStream::settle(OutgoingPtr file, int status) {
-  if (status == 200 || status == 201 || status == 204) return events_.stored(std::move(file), node_);
-  if (status == 405) return settle_taken(std::move(file));
+OutgoingPtr NodeStream::take_answered() {
+  const std::lock_guard lock(mutex_);
+  if (unanswered_.empty()) return nullptr;
+  OutgoingPtr file = std::move(unanswered_.front());
+  unanswered_.pop_front();
+  --counters_.pending_files;
+  counters_.pending_bytes -= file->size_bytes();
+  return file;
+}
+
+void NodeStream::settle(std::vector<OutgoingPtr>& stored, OutgoingPtr file, int status) {
+  if (status == 200 || status == 201 || status == 204) {
+    stored.push_back(std::move(file));
+    return;
+  }
+  if (status == 405) return settle_taken(stored, std::move(file));
   const std::string what = "PUT " + file->path.text() + " on " + node_.label() + ": ";
-  if (status == 507 || status >= 500) {
-    const Error why = status == 507 ? Error{std::errc::no_space_on_device, what + "no space left"}
-                                    : Error{std::errc::io_error, what + "status " + std::to_string(status)};
-    file->refused_by.push_back(node_.key());
-    file->last_trouble = why.what;
-    return events_.returned({std::move(file)}, why);
+  if (status < 500) {
+    return events_.failed(std::move(file), {std::errc::invalid_argument, what + "status " + std::to_string(status)});
   }
-  events_.failed(std::move(file), {std::errc::invalid_argument, what + "status " + std::to_string(status)});
+  const Error why = status == 507 ? Error{std::errc::no_space_on_device, what + "no space left"}
+                                  : Error{std::errc::io_error, what + "status " + std::to_string(status)};
+  file->refused_by.push_back(node_.key());
+  file->last_trouble = why.what;
+  events_.returned({std::move(file)}, why);
 }
 
 // 405: somebody has the name. After an unclear failure it may be our own first try.
-void NodeStream::settle_taken(OutgoingPtr file) {
+void NodeStream::settle_taken(std::vector<OutgoingPtr>& stored, OutgoingPtr file) {
   const std::string what = "PUT " + file->path.text() + " on " + node_.label();
   if (file->unclear) {
     const PutBody body = file->body->bytes();
     const auto same = same_bytes(client_, node_, file->path, body);
-    if (same && *same == Sameness::kSame) return events_.stored(std::move(file), node_);
+    if (same && *same == Sameness::kSame) {
+      stored.push_back(std::move(file));
+      return;
+    }
     if (!same) {
       file->refused_by.push_back(node_.key());
       file->last_trouble = what + ": " + same.error().what;
@@ -250,34 +303,39 @@ void NodeStream::settle_taken(OutgoingPtr file) {
   events_.failed(std::move(file), {std::errc::file_exists, what + ": file exists"});
 }
 
-void NodeStream::break_off(Error why, int socket) {
+void NodeStream::break_off(const Error& why) {
   {
     const std::lock_guard lock(mutex_);
-    if (!broken_) trouble_ = std::move(why);
+    if (!broken_) trouble_ = why;
     broken_ = true;
+    if (socket_ >= 0) ::shutdown(socket_, SHUT_RDWR);
   }
-  ::shutdown(socket, SHUT_RDWR);
-  changed_.notify_all();
+  work_.notify_all();
 }
 
-void NodeStream::offer_again() {
-  const std::lock_guard lock(mutex_);
-  offered_again_ += unanswered_.size();
-  while (!unanswered_.empty()) {
-    unanswered_.back()->unclear = true;
-    waiting_.push_front(std::move(unanswered_.back()));
-    unanswered_.pop_back();
-  }
-}
-
-void NodeStream::give_up(const Error& why) {
+void NodeStream::after_break(const Error& why) {
   std::vector<OutgoingPtr> all;
   {
     const std::lock_guard lock(mutex_);
-    given_up_ = true;
+    counters_.offered_again_files += unanswered_.size();
+    for (; !unanswered_.empty(); unanswered_.pop_back()) {
+      unanswered_.back()->unclear = true;
+      waiting_.push_front(std::move(unanswered_.back()));
+    }
+    if (ending_ || waiting_.empty()) return;
+    const auto now = SteadyClock::now();
+    if (!outage_since_) outage_since_ = now;
+    if (now - *outage_since_ <= options_.give_up) {
+      back_off_ = std::min(back_off_ * 2, kMostBackOff);
+      return;
+    }
     all.assign(waiting_.begin(), waiting_.end());
     waiting_.clear();
-    pending_bytes_ = 0;
+    counters_.pending_files = counters_.pending_bytes = 0;
+    resting_until_ = now + rest_;
+    rest_ = std::min(rest_ * 2, kMostRest);
+    outage_since_.reset();
+    back_off_ = kFirstBackOff;
   }
   const Error trouble{why.code, node_.label() + ": " + why.what};
   for (const OutgoingPtr& file : all) {

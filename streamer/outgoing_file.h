@@ -1,5 +1,6 @@
-// One file on its way to a node, from submit to answer. Shared by the threads of one connection. A
-// file that goes on to another node goes as a copy, because the first may still be sending.
+// One file on its way to a node, from put() to its answer. Head and body never change once a node
+// has it, because a node may answer, and another one be tried, while it is still being sent; the
+// rest belongs to whoever is to place it or has it in line.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,6 @@
 #include <vector>
 
 #include "core/clock.h"
-#include "core/error.h"
 #include "core/path.h"
 #include "streamer/buffer_pool.h"
 
@@ -16,10 +16,11 @@ namespace skein {
 
 struct OutgoingFile {
   ClusterPath path;
-  std::string head;  // the PUT's, empty line included; fixed once a node has the file
-  // Goes back to its pool with the last holder: a node may answer while it is still being sent.
+  std::string head;  // of its PUT, without the Host field and the empty line
+  // Goes back to its pool with the last holder.
   std::shared_ptr<const BufferPool::Lent> body;
   TimePoint submitted{};
+  std::uint64_t ticket = 0;
   // Some node may have stored it without our having seen the answer.
   bool unclear = false;
   // Nodes that refused it or gave up, by Node::key(): not asked again.

@@ -4,9 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
-#include <cstdlib>
 #include <optional>
 #include <string_view>
+
+#include "fuse/folders.h"
 
 namespace skein {
 namespace {
@@ -207,16 +208,6 @@ Result<Given> parse_own(std::span<const std::string> arguments, TextToPrint* pri
   return given;
 }
 
-std::filesystem::path default_cache_dir() {
-  const char* xdg = std::getenv("XDG_CACHE_HOME");
-  if (xdg && *xdg) return std::filesystem::path(xdg) / "skein";
-  const char* home = std::getenv("HOME");
-  if (home && *home) return std::filesystem::path(home) / ".cache" / "skein";
-  // As started by init, for instance from fstab.
-  if (::geteuid() == 0) return "/var/cache/skein";
-  return "/tmp/skein-" + std::to_string(::geteuid()) + "/cache";
-}
-
 Result<void> lay_over(const Config& config, const Given& given, MountOptions& out) {
   out.cluster = given.cluster.value_or(config.text("cluster"));
   std::vector<std::string> urls = given.nodes;
@@ -237,16 +228,13 @@ Result<void> lay_over(const Config& config, const Given& given, MountOptions& ou
   out.start_wait = std::chrono::milliseconds(static_cast<long>(given.wait_for_nodes_s * 1000));
   out.deadline = config.milliseconds("deadline_ms");
   out.listing_trust = config.milliseconds("listing_trust_ms");
-  out.cache_dir = config.text("mount.cache_dir");
-  if (out.cache_dir.empty()) out.cache_dir = default_cache_dir();
+  // The daemon's working directory is not the caller's: all are absolute.
+  out.cache_dir = cache_folder(config);
   out.cache_bytes = static_cast<std::uint64_t>(config.integer("mount.cache_bytes"));
-  out.spool_dir = config.text("mount.spool_dir");
-  if (out.spool_dir.empty()) out.spool_dir = out.cache_dir / "spool";
+  out.spool_dir = spool_folder(config);
   out.spool_bytes = static_cast<std::uint64_t>(config.integer("mount.spool_bytes"));
   out.log_level = given.log_level.value_or(config.text("log_level"));
   out.log_file = given.log_file;
-  // The daemon's working directory is not the caller's.
-  for (auto* path : {&out.cache_dir, &out.spool_dir}) *path = std::filesystem::absolute(*path);
   if (!out.log_file.empty()) out.log_file = std::filesystem::absolute(out.log_file).string();
   if (out.log_file.empty() && !out.foreground) {
     out.log_file = (out.cache_dir / "mount.log").string();

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "core/uuid.h"
@@ -105,7 +104,7 @@ std::filesystem::path Spool::note_path(const std::string& id) const {
   return folder_ / "recover" / (id + ".json");
 }
 
-Result<void> Spool::keep(const std::string& id, int fd, const RecoveryNote& note) {
+Result<void> Spool::keep(const std::string& id, int fd, const RecoveryNote& note, Then then) {
   const std::string data = data_path(id).string();
   struct stat st {};
   if (::fstat(fd, &st) != 0) return errno_error(errno, "size of the file to keep");
@@ -116,16 +115,26 @@ Result<void> Spool::keep(const std::string& id, int fd, const RecoveryNote& note
       if (auto copied = copy_to(data, fd); !copied) return copied.error();
     }
   }
-  const nlohmann::json text = {
-      {"path", "/" + note.path.text()}, {"cluster", cluster_},    {"size_bytes", st.st_size},
-      {"why", note.why},                {"stage", note.stage_id}, {"node", note.node_url},
-      {"pid", ::getpid()}};
-  // "replace": a name that is no UTF-8 must not throw; it stands readable in the log as well.
-  return write_text(note_path(id),
-                    text.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  {
+    const std::lock_guard lock(mutex_);
+    held_.erase(id);
+  }
+  if (then == Then::kWillStore) {
+    auto held = hold_for_mount(data);
+    if (!held) return held.error();
+    const std::lock_guard lock(mutex_);
+    held_.insert_or_assign(id, std::move(*held));
+  }
+  RecoveryNote written = note;
+  written.cluster = cluster_;
+  return write_text(note_path(id), to_json(written, static_cast<std::uint64_t>(st.st_size)));
 }
 
 void Spool::release(const std::string& id) {
+  {
+    const std::lock_guard lock(mutex_);
+    held_.erase(id);
+  }
   ::unlink(note_path(id).c_str());
   ::unlink(data_path(id).c_str());
 }

@@ -2,9 +2,8 @@
 // that no node took.
 //
 //   SPOOL/                  unnamed files (O_TMPFILE): gone with the process, whatever happens
-//   SPOOL/recover/ID.data   bytes that were acknowledged to a writer and are not visible yet
-//   SPOOL/recover/ID.json   {"path", "cluster", "size_bytes", "why", "stage", "node", "pid"}
-// Names in recover/ come in pairs, the .json written last: a .data alone is to be ignored.
+//   SPOOL/recover/          bytes that were acknowledged to a writer and are not visible yet, or
+//                           could not be stored (fuse/recovery.h)
 //
 // Thread-safe.
 #pragma once
@@ -12,22 +11,16 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "core/error.h"
 #include "core/fd.h"
-#include "core/path.h"
+#include "fuse/recovery.h"
 
 namespace skein {
-
-// Why bytes lie in recover/, and where a copy of them may be.
-struct RecoveryNote {
-  ClusterPath path;
-  std::string why;
-  std::string stage_id;  // "" = not staged on a node
-  std::string node_url;  // of the stage
-};
 
 class Spool {
  public:
@@ -45,8 +38,10 @@ class Spool {
 
   // Names the bytes of `fd` in recover/, under `id` (a UUID): a link where fd lies on the spool's
   // disk and has no name, else a copy. Doing it again for one id renews the note, and a copy.
+  // kWillStore: this mount means to store it, so that while it lives nobody else may.
   // Errors: as linkat(2), write(2).
-  Result<void> keep(const std::string& id, int fd, const RecoveryNote& note);
+  enum class Then { kWillStore, kStays };
+  Result<void> keep(const std::string& id, int fd, const RecoveryNote& note, Then then);
   // A node has the bytes now.
   void release(const std::string& id);
 
@@ -65,6 +60,9 @@ class Spool {
   const std::string cluster_;
   const std::uint64_t max_bytes_;
   std::atomic<std::uint64_t> used_bytes_{0};
+
+  std::mutex mutex_;  // guards the map; not held while files are written
+  std::map<std::string, Fd> held_;  // locks of those kept for kWillStore, by id
 };
 
 }  // namespace skein

@@ -41,10 +41,10 @@ TEST_CASE("spool: what is kept again, on another disk, holds the bytes of the se
   const Fd file = file_on_another_disk(folder);
   const std::filesystem::path data = folder.path / "recover" / "id.data";
   REQUIRE(::pwrite(file.get(), "first", 5, 0) == 5);
-  REQUIRE((*spool)->keep("id", file.get(), {path_of("f"), "why", "", ""}).ok());
+  REQUIRE((*spool)->keep("id", file.get(), {path_of("f"), "why", "", ""}, Spool::Then::kStays).ok());
   CHECK(content(data) == "first");
   REQUIRE(::pwrite(file.get(), "second", 6, 0) == 6);
-  REQUIRE((*spool)->keep("id", file.get(), {path_of("f"), "why", "", ""}).ok());
+  REQUIRE((*spool)->keep("id", file.get(), {path_of("f"), "why", "", ""}, Spool::Then::kStays).ok());
   CHECK(content(data) == "second");
 }
 
@@ -55,9 +55,9 @@ TEST_CASE("spool: on one disk the kept name is the file itself, whatever is writ
   auto file = (*spool)->create();
   REQUIRE(file);
   REQUIRE(::pwrite(file->get(), "one", 3, 0) == 3);
-  REQUIRE((*spool)->keep("id", file->get(), {path_of("f"), "why", "", ""}).ok());
+  REQUIRE((*spool)->keep("id", file->get(), {path_of("f"), "why", "", ""}, Spool::Then::kStays).ok());
   REQUIRE(::pwrite(file->get(), "two", 3, 3) == 3);
-  REQUIRE((*spool)->keep("id", file->get(), {path_of("g"), "why", "", ""}).ok());
+  REQUIRE((*spool)->keep("id", file->get(), {path_of("g"), "why", "", ""}, Spool::Then::kStays).ok());
   CHECK(content(folder.path / "recover" / "id.data") == "onetwo");
   CHECK(content(folder.path / "recover" / "id.json").find("\"/g\"") != std::string::npos);
 }

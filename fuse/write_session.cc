@@ -203,7 +203,7 @@ Result<void> WriteSession::flush_remote(const ClusterPath& name) {
     note.node_url = remote_.staged_on()->url();
   }
   if (noted_ && !note_is_old_) return {};
-  auto kept = parts_.spool.keep(recovery_id_, fd_, note);
+  auto kept = parts_.spool.keep(recovery_id_, fd_, note, Spool::Then::kWillStore);
   if (!kept) return kept;
   noted_ = true;
   note_is_old_ = false;
@@ -226,7 +226,7 @@ Result<std::uint64_t> WriteSession::seal() {
     // The lane closes the writing descriptor; this one saves the bytes should the seal fail.
     auto opened = open_reader();
     if (!opened) {
-      const auto kept = parts_.spool.keep(recovery_id_, fd_, {name, opened.error().what, "", ""});
+      const auto kept = keep_for_good(opened.error().what);
       noted_ = false;  // it stays in recover/
       if (kept) return opened.error();
       return Error{opened.error().code,
@@ -243,8 +243,7 @@ Result<std::uint64_t> WriteSession::seal() {
   auto sealed = lane_ && !lane_lost_ ? seal_lane(name) : seal_remote(name);
   if (!sealed) {
     const Error& why = sealed.error();
-    RecoveryNote note{name, why.what, "", ""};
-    const auto kept = parts_.spool.keep(recovery_id_, fd_, note);
+    const auto kept = keep_for_good(why.what);
     noted_ = false;  // it stays in recover/
     fd_ = spooled_.get();
     if (!kept) {
@@ -277,9 +276,13 @@ Result<void> WriteSession::seal_remote(const ClusterPath& name) {
   return remote_.publish(name, *range, !lane_ && staged_version_ == version_.load());
 }
 
+Result<void> WriteSession::keep_for_good(const std::string& why) {
+  return parts_.spool.keep(recovery_id_, fd_, {path(), why, "", ""}, Spool::Then::kStays);
+}
+
 Result<void> WriteSession::keep(const std::string& why) {
   const Turn turn(*this);
-  const auto kept = parts_.spool.keep(recovery_id_, fd_, {path(), why, "", ""});
+  const auto kept = keep_for_good(why);
   if (kept) noted_ = false;
   finish();
   return kept;

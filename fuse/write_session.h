@@ -88,6 +88,7 @@ class WriteSession {
   Result<void> seal_lane(const ClusterPath& path);
   Result<void> seal_remote(const ClusterPath& path);
   Result<FileRange> bytes() const;
+  Result<void> keep_for_good(const std::string& why);
   void finish();
 
   const Parts parts_;

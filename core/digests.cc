@@ -106,7 +106,6 @@ struct DigestCheck::Sha256 {
 };
 
 DigestCheck::DigestCheck(const Digests& expected) : expected_(expected) {
-  if (expected_.xxh3) xxh3_.emplace();
   if (expected_.sha256) sha256_ = std::make_unique<Sha256>();
 }
 
@@ -115,15 +114,10 @@ DigestCheck& DigestCheck::operator=(DigestCheck&& other) noexcept = default;
 DigestCheck::~DigestCheck() = default;
 
 void DigestCheck::add(std::span<const char> piece) {
-  if (xxh3_) xxh3_->add(piece);
+  xxh3_.add(piece);
   if (!sha256_) return;
   sha256_update(&sha256_->context, piece.size(),
                 reinterpret_cast<const std::uint8_t*>(piece.data()));
-}
-
-std::optional<std::uint64_t> DigestCheck::xxh3() const {
-  if (!xxh3_) return std::nullopt;
-  return xxh3_->value();
 }
 
 Result<void> DigestCheck::verdict() {
@@ -132,8 +126,8 @@ Result<void> DigestCheck::verdict() {
                                                        announced + " announced, " + found +
                                                        " received"};
   };
-  if (xxh3_ && xxh3_->value() != *expected_.xxh3) {
-    return differ(checksum_field(*expected_.xxh3), checksum_field(xxh3_->value()));
+  if (expected_.xxh3 && *expected_.xxh3 != xxh3()) {
+    return differ(checksum_field(*expected_.xxh3), checksum_field(xxh3()));
   }
   if (!sha256_) return {};
   std::array<unsigned char, 32> found{};

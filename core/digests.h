@@ -41,14 +41,14 @@ class DigestCheck {
   void add(std::span<const char> piece);
   // After the last piece. Errors: illegal_byte_sequence (the bytes are others), with both digests.
   Result<void> verdict();
-  // The xxh3-64 of all pieces, if one was expected.
-  std::optional<std::uint64_t> xxh3() const;
+  // The xxh3-64 of all pieces so far, expected or not.
+  std::uint64_t xxh3() const { return xxh3_.value(); }
 
  private:
   struct Sha256;
 
   Digests expected_;
-  std::optional<Checksum> xxh3_;
+  Checksum xxh3_;
   std::unique_ptr<Sha256> sha256_;
 };
 

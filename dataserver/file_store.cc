@@ -8,9 +8,12 @@
 #include <cerrno>
 #include <filesystem>
 
+#include <spdlog/spdlog.h>
+
 #include "core/uuid.h"
 #include "dataserver/directory_scan.h"
 #include "dataserver/file_copy.h"
+#include "dataserver/file_mark.h"
 
 namespace skein {
 namespace {
@@ -109,7 +112,24 @@ Result<FileStore::OpenFile> FileStore::open_file(const ClusterPath& path) const 
   if (found->kind != Found::Kind::kFile) {
     return Error{std::errc::no_such_file_or_directory, path.text() + " is no regular file"};
   }
-  return OpenFile{std::move(*fd), *found};
+  OpenFile file{std::move(*fd), *found, std::nullopt};
+  const auto mark = read_mark(file.fd.get());
+  if (!mark) return file;
+  const MarkVerdict verdict = judge(*mark, *found);
+  if (verdict == MarkVerdict::kTorn) return torn(path, *mark, *found);
+  if (verdict == MarkVerdict::kWhole) file.checksum = mark->checksum;
+  return file;
+}
+
+Error FileStore::torn(const ClusterPath& path, const FileMark& mark, const Found& found) const {
+  ++torn_;
+  spdlog::error("file damaged by an unclean stop, not served: path={} acknowledged_bytes={} "
+                "found_bytes={}",
+                path.text(), mark.size_bytes, found.size_bytes);
+  return {std::errc::io_error, path.text() + ": only " + std::to_string(found.size_bytes) + " of " +
+                                   std::to_string(mark.size_bytes) +
+                                   " bytes outlived an unclean stop of this node; it is not served "
+                                   "until somebody removes or mends it on the disk"};
 }
 
 Result<FileStore::Space> FileStore::space() const {
@@ -155,8 +175,7 @@ Result<StagedFile> FileStore::stage(const ClusterPath& path, std::uint64_t size_
 Result<StagedFile> FileStore::new_stage(int directory) {
   if (options_.unnamed_stages) {
     // O_TMPFILE wants a path to resolve; "." of an O_PATH descriptor is the directory itself.
-    // Its final mode from the beginning; this descriptor may write all the same.
-    Fd fd(::openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, kPublishedMode));
+    Fd fd(::openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, kStagedMode));
     if (fd) return StagedFile(std::move(fd), stage_directory(), {});
     if (errno != EOPNOTSUPP && errno != EISDIR) return errno_error(errno, "make stage");
   }
@@ -191,7 +210,10 @@ Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
 Result<std::uint64_t> FileStore::link(StagedFile& staged, const ClusterPath& path, int directory) {
   const auto found = found_at(staged.fd());
   if (!found) return found.error();
-  // Before the name: whoever sees the file finds it read-only.
+  // Before the name: whoever sees the file finds it read-only and marked. The mark comes first, for
+  // only what is writable by its mode can be marked.
+  const FileMark mark{found->size_bytes, found->mtime_ns, staged.checksum()};
+  if (auto marked = write_mark(staged.fd(), mark); !marked) return marked.error();
   if (found->permissions != kPublishedMode && ::fchmod(staged.fd(), kPublishedMode) != 0) {
     return errno_error(errno, path.text());
   }

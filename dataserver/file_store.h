@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/error.h"
@@ -15,6 +16,7 @@
 #include "core/path.h"
 #include "dataserver/beneath.h"
 #include "dataserver/directory_index.h"
+#include "dataserver/file_mark.h"
 #include "dataserver/private_folder.h"
 #include "dataserver/staged_file.h"
 #include "dataserver/sync_gate.h"
@@ -43,9 +45,10 @@ class FileStore {
   struct OpenFile {
     Fd fd;  // read-only
     Found found;
+    std::optional<std::uint64_t> checksum;  // as it was published (core/checksum.h)
   };
   // A regular file. Errors: no_such_file_or_directory (also for what is neither file nor
-  // directory), is_a_directory, permission_denied.
+  // directory), is_a_directory, permission_denied, io_error (it lost bytes in an unclean stop).
   Result<OpenFile> open_file(const ClusterPath& path) const;
 
   // An empty stage on the filesystem where `path` will be. Errors: file_exists (the name is taken,
@@ -77,6 +80,9 @@ class FileStore {
   // mkdir -p. Errors: file_exists (also as a directory), permission_denied, no_space_on_device.
   Result<void> make_directory(const ClusterPath& path);
 
+  // How often a file that lost bytes was asked for.
+  std::uint64_t torn() const { return torn_; }
+
   struct Space {
     std::uint64_t total_bytes = 0;
     std::uint64_t free_bytes = 0;  // for an ordinary user, reserve not taken off
@@ -85,6 +91,7 @@ class FileStore {
 
  private:
   FileStore(Fd root, std::string root_name, PrivateFolder private_folder, Options options);
+  Error torn(const ClusterPath& path, const FileMark& mark, const Found& found) const;
   void drop_leftovers();
   Result<void> check_space(std::uint64_t size_bytes);
   Result<StagedFile> new_stage(int directory);
@@ -98,6 +105,7 @@ class FileStore {
   DirectoryIndex index_;
   std::uint64_t root_device_ = 0;
   std::unique_ptr<SyncGate> gate_;
+  mutable std::atomic<std::uint64_t> torn_ = 0;
   std::atomic<std::int64_t> space_trusted_until_ns_ = 0;  // steady clock
 };
 

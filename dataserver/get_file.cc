@@ -11,6 +11,7 @@
 #include <span>
 #include <utility>
 
+#include "core/checksum.h"
 #include "core/uuid.h"
 #include "dataserver/byte_ranges.h"
 #include "dataserver/http_date.h"
@@ -166,6 +167,7 @@ Reply file_reply(FileStore::OpenFile file, std::string_view name, const RequestH
     reply.bodiless = true;
     return reply;
   }
+  if (file.checksum) reply.add_field("Repr-Digest", checksum_field(*file.checksum));
   AskedRanges asked;
   const auto range = request.find("Range");
   if (range && request.method() == "GET" && range_holds(request, etag, mtime_s)) {

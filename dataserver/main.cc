@@ -116,6 +116,9 @@ void add_gauges(Metrics& metrics, FileStore& store, const PeerLoop& http) {
                     [space] { return space(&FileStore::Space::free_bytes); });
   metrics.add_gauge("skein_total_bytes", "Size of the disk.",
                     [space] { return space(&FileStore::Space::total_bytes); });
+  metrics.add_gauge("skein_torn_files_asked_for",
+                    "Requests for files that lost bytes in an unclean stop.",
+                    [&store] { return static_cast<double>(store.torn()); });
   metrics.add_gauge("skein_index_entries", "Names held by cached listings.",
                     [&store] { return static_cast<double>(store.index().cached_entries()); });
 }

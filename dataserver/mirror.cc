@@ -3,7 +3,8 @@
 #include <vector>
 
 #include "client/exchange.h"
-#include "dataserver/content_coding.h"
+#include "core/digests.h"
+#include "dataserver/received_file.h"
 
 namespace skein {
 namespace {
@@ -65,26 +66,28 @@ Reply Mirror::fetch_from(const ClusterPath& path, const MirrorSource& source) {
     return refusal(502, "the source does not say where the file ends");
   }
   const std::string_view coding = head.find("Content-Encoding").value_or("identity");
-  const auto decoder = make_decoder(coding);
+  auto decoder = make_decoder(coding);
   if (!decoder && coding != "identity") return refusal(502, "the source sent an unknown coding");
+  const auto announced = digests_of(head);
+  if (!announced) return source_failure(announced.error());
 
   auto stage = store_.stage(path, framing.length);
   if (!stage) return refusal_of(stage.error());
-  const auto append = [&stage](std::span<const char> plain) { return stage->append(plain); };
+  ReceivedFile file(std::move(*stage), std::move(decoder), *announced);
   std::vector<char> block(kBlockBytes);
   while (!exchange->at_end()) {
     if (stopping_) return refusal(503, "the server is stopping");
     if (end.passed()) return refusal(504, "the source took too long");
     const auto n = exchange->read(block);
     if (!n) return source_failure(n.error());
-    const auto piece = std::span(block).first(*n);
-    const auto taken = decoder ? decoder->take(piece, append) : append(piece);
+    const auto taken = file.take(std::span(block).first(*n));
     if (taken) continue;
     const bool malformed = taken.error().code == std::errc::bad_message;
     return malformed ? source_failure(taken.error()) : refusal_of(taken.error());
   }
-  if (decoder && !decoder->complete()) return refusal(502, "the coded file ends too early");
-  const auto published = store_.publish_safely(*stage, path);
+  const auto whole = file.complete();
+  if (!whole) return source_failure(whole.error());
+  const auto published = store_.publish_safely(**whole, path);
   return published ? Reply() : refusal_of(published.error());
 }
 

@@ -2,24 +2,22 @@
 
 namespace skein {
 
-PutBody::PutBody(StagedFile stage, std::unique_ptr<Decoder> decoder, Publish publish)
-    : stage_(std::move(stage)), decoder_(std::move(decoder)), publish_(std::move(publish)) {}
+PutBody::PutBody(ReceivedFile file, Publish publish)
+    : file_(std::move(file)), publish_(std::move(publish)) {}
 
 void PutBody::take(std::span<const char> piece) {
   if (failure_) return;
-  const auto append = [this](std::span<const char> plain) { return stage_->append(plain); };
-  const auto taken = decoder_ ? decoder_->take(piece, append) : append(piece);
+  const auto taken = file_->take(piece);
   if (taken) return;
   failure_ = taken.error();
-  stage_.reset();
+  file_.reset();
 }
 
 Reply PutBody::finish() {
-  if (!failure_ && decoder_ && !decoder_->complete()) {
-    failure_ = Error{std::errc::bad_message, "coded body ends too early"};
-  }
   if (failure_) return refusal_of(*failure_);
-  if (const auto published = publish_(*stage_); !published) return refusal_of(published.error());
+  const auto stage = file_->complete();
+  if (!stage) return refusal_of(stage.error());
+  if (const auto published = publish_(**stage); !published) return refusal_of(published.error());
   return {};
 }
 

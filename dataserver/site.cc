@@ -155,9 +155,12 @@ Site::Sink Site::put_body(const RequestHead& request, const ClusterPath& path,
     reply.add_field("Accept-Encoding", "gzip, zstd");
     return answer(std::move(reply));
   }
+  const auto announced = digests_of(request);
+  if (!announced) return answer(refusal_of(announced.error()));
   auto stage = store_.stage(path, framing.length);
   if (!stage) return answer(refusal_of(stage.error()));
-  return std::make_unique<PutBody>(std::move(*stage), std::move(decoder), std::move(publish));
+  return std::make_unique<PutBody>(
+      ReceivedFile(std::move(*stage), std::move(decoder), *announced), std::move(publish));
 }
 
 Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) {

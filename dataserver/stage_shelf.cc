@@ -10,6 +10,7 @@
 
 #include "core/uuid.h"
 #include "dataserver/directory_scan.h"
+#include "dataserver/file_mark.h"
 
 namespace skein {
 namespace {
@@ -24,6 +25,13 @@ void drop_stages(int directory, Gone gone) {
     if (::fstatat(directory, entry.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
     if (gone(st)) ::unlinkat(directory, entry.name.c_str(), 0);
   }
+}
+
+// The checksum has to outlive this process.
+Result<void> mark(const StagedFile& stage) {
+  const auto found = found_at(stage.fd());
+  if (!found) return found.error();
+  return write_mark(stage.fd(), {found->size_bytes, found->mtime_ns, stage.checksum()});
 }
 
 // A rename or a link; more than this is a disk that hangs.
@@ -75,6 +83,7 @@ void StageShelf::drop_expired() {
 Result<void> StageShelf::keep(const std::string& id, StagedFile& stage) {
   assert(is_uuid(id));
   const int directory = store_.stage_directory();
+  if (auto marked = mark(stage); !marked) return marked;
   // Through a name of its own, because only a rename replaces an earlier stage in one step.
   const std::string passing = "unnamed-" + make_uuid();
   auto linked = stage.link_as(directory, passing);
@@ -82,6 +91,8 @@ Result<void> StageShelf::keep(const std::string& id, StagedFile& stage) {
     // The path lies on another filesystem, mounted below the root: the shelf gets a copy.
     auto copy = store_.copy_to_shelf(stage.fd());
     if (!copy) return copy.error();
+    if (stage.checksum()) copy->set_checksum(*stage.checksum());
+    if (auto marked = mark(*copy); !marked) return marked;
     linked = copy->link_as(directory, passing);
   }
   if (!linked) return linked;
@@ -106,6 +117,9 @@ Result<void> StageShelf::publish(const std::string& id, const ClusterPath& path)
   Fd fd(::openat(directory, id.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return errno_error(errno, "stage " + id);
   StagedFile stage(std::move(fd), directory, id);
+  if (const auto mark = read_mark(stage.fd()); mark && mark->checksum) {
+    stage.set_checksum(*mark->checksum);
+  }
   auto published = store_.publish(stage, path);
   if (!published) stage.keep_name();
   return published;

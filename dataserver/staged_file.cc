@@ -28,6 +28,7 @@ StagedFile::StagedFile(StagedFile&& other) noexcept
       stage_directory_(other.stage_directory_),
       name_(std::exchange(other.name_, {})),
       appended_(other.appended_),
+      checksum_(other.checksum_),
       parent_(std::move(other.parent_)),
       parent_path_(std::move(other.parent_path_)),
       parent_found_(other.parent_found_),

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -26,6 +27,10 @@ class StagedFile {
   int fd() const { return fd_.get(); }
   const std::string& name() const { return name_; }
   std::uint64_t appended_bytes() const { return appended_; }
+
+  // Of all the bytes (core/checksum.h), if somebody took it; goes with the file when published.
+  std::optional<std::uint64_t> checksum() const { return checksum_; }
+  void set_checksum(std::uint64_t checksum) { checksum_ = checksum; }
 
   // Writes at the end and starts write-back of large files early, so that memory never fills with
   // dirty pages. Errors: no_space_on_device (quota too), file_too_large, io_error.
@@ -58,6 +63,7 @@ class StagedFile {
   int stage_directory_;
   std::string name_;
   std::uint64_t appended_ = 0;
+  std::optional<std::uint64_t> checksum_;
   Fd parent_;
   ClusterPath parent_path_;
   std::chrono::steady_clock::time_point parent_found_{};

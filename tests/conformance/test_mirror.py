@@ -213,3 +213,15 @@ def test_servers_that_mirror_from_each_other_do_not_lock_up(pair):
         thread.join()
     assert set(statuses.values()) == {200} and len(statuses) == 12
     assert len(first.names("/")) == len(second.names("/")) == 12
+
+
+def test_a_file_that_arrives_with_other_bytes_than_the_source_announced_is_not_stored(own, origin):
+    def answer(digest):
+        return (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nRepr-Digest: xxh3-64=:" + digest
+                + b":\r\n\r\nabc")
+    server = own(args=["--mirror-from", "127.0.0.1"])
+    wrong = mirror(server, "/a", origin(answer(b"AAAAAAAAAAE=")).url)
+    assert wrong.status == 502 and b"announced" in wrong.body
+    assert server.get("/a").status == 404
+    assert mirror(server, "/a", origin(answer(b"eK9flIkvOVA=")).url).status == 200
+    assert server.get("/a").body == b"abc"

@@ -1,0 +1,101 @@
+#include "dataserver/file_mark.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "core/checksum.h"
+#include "dataserver/scratch_store.h"
+
+using namespace skein;
+
+namespace {
+
+std::uint64_t sum(const std::string& bytes) { return checksum_of(bytes); }
+
+// What a power cut leaves of a file whose bytes were still on their way.
+void cut(const std::filesystem::path& file, std::uint64_t size_bytes) {
+  struct stat before {};
+  REQUIRE(::stat(file.c_str(), &before) == 0);
+  std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+  REQUIRE(::truncate(file.c_str(), static_cast<off_t>(size_bytes)) == 0);
+  const timespec times[2] = {before.st_atim, before.st_mtim};
+  REQUIRE(::utimensat(AT_FDCWD, file.c_str(), times, 0) == 0);
+}
+
+bool marked_here(const ScratchStore& s) {
+  s.write_by_hand("probe", "");
+  if (::setxattr(s.on_disk("probe").c_str(), "user.skein.probe", "1", 1, 0) == 0) return true;
+  MESSAGE("SKIP: the filesystem of the scratch folder knows no user attributes");
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("file mark: what is written is read back, with and without a checksum") {
+  const ScratchStore s;
+  if (!marked_here(s)) return;
+  const Fd fd(::open(s.on_disk("probe").c_str(), O_RDONLY));
+  CHECK_FALSE(read_mark(fd.get()));
+  for (const auto& checksum : {std::optional<std::uint64_t>(), std::optional<std::uint64_t>(7)}) {
+    REQUIRE(write_mark(fd.get(), {1ULL << 40, -5, checksum}));
+    const auto mark = read_mark(fd.get());
+    REQUIRE(mark);
+    CHECK(mark->size_bytes == 1ULL << 40);
+    CHECK(mark->mtime_ns == -5);
+    CHECK(mark->checksum == checksum);
+  }
+  for (const std::string bad : {"", "1", "1 2", "1 2 ", "1 2 zz", "1 2 -x", "x 2 -"}) {
+    REQUIRE(::fsetxattr(fd.get(), "user.skein.mark", bad.data(), bad.size(), 0) == 0);
+    CHECK_MESSAGE(!read_mark(fd.get()), bad);
+  }
+}
+
+TEST_CASE("file mark: a published file carries the checksum it was given") {
+  ScratchStore s;
+  if (!marked_here(s)) return;
+  auto stage = s.store->stage(s.path("d/a"), 3);
+  REQUIRE(stage);
+  REQUIRE(stage->append(std::string("abc")));
+  stage->set_checksum(sum("abc"));
+  REQUIRE(s.store->publish(*stage, s.path("d/a")));
+  const auto file = s.store->open_file(s.path("d/a"));
+  REQUIRE(file);
+  CHECK(file->checksum == sum("abc"));
+  REQUIRE(s.put("b", "abc"));
+  CHECK_FALSE(s.store->open_file(s.path("b"))->checksum);
+  CHECK_FALSE(s.store->open_file(s.path("probe"))->checksum);
+}
+
+TEST_CASE("file mark: a file that is shorter than what was acknowledged is not served") {
+  ScratchStore s;
+  if (!marked_here(s)) return;
+  for (const std::uint64_t left : {0, 1, 2}) {
+    const std::string name = "cut" + std::to_string(left);
+    REQUIRE(s.put(name, "abc"));
+    REQUIRE(s.store->open_file(s.path(name)));
+    cut(s.on_disk(name), left);
+    const auto file = s.store->open_file(s.path(name));
+    REQUIRE_FALSE(file);
+    CHECK(file.error().code == std::errc::io_error);
+    CHECK(file.error().what.find("of 3 bytes") != std::string::npos);
+  }
+  CHECK(s.store->torn() == 3);
+}
+
+TEST_CASE("file mark: a file that somebody changed is his, and has no checksum any more") {
+  ScratchStore s;
+  if (!marked_here(s)) return;
+  REQUIRE(s.put("a", "abc"));
+  std::filesystem::permissions(s.on_disk("a"), std::filesystem::perms::owner_all);
+  s.write_by_hand("a", "longer than it was");
+  const auto file = s.store->open_file(s.path("a"));
+  REQUIRE(file);
+  CHECK_FALSE(file->checksum);
+  CHECK(s.store->torn() == 0);
+}

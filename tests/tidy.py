@@ -40,7 +40,8 @@ ONLY_IN = {
     r"httplib\.h": r"(?!)",
     # Parsing of small texts from outside; listings have a parser of their own (core/listing_json).
     r"nlohmann/.*": r"discovery/\w+\.cc|dataserver/(node_status|site)\.cc|"
-                    r"fuse/(space|recovery)\.cc|tools/\w+\.cc|\w+/\w+_test\.cc",
+                    r"fuse/(space|recovery)\.cc|tools/\w+\.cc|\w+/\w+_test\.cc"
+                    r"|aggregate/(loose_json|pickle_write)\.cc|aggregate/pickle_rows\.h",
     r"toml\+\+/.*": r"core/config\.cc",
     r"xxhash\.h|xxh_x86dispatch\.h": r"core/checksum\.cc",
     r"nettle/.*": r"core/digests\.cc",

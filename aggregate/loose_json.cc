@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "aggregate/pickle_rows.h"
+
 namespace skein {
 namespace {
 
@@ -126,6 +128,23 @@ Result<LooseRows> parse_json_rows(std::string_view text) {
     if (auto added = add_record(rows, record); !added) return added.error();
   }
   return rows;
+}
+
+Result<Rows> parse_json_events(std::string_view text) {
+  if (too_deep(text)) return malformed("nested too deeply");
+  const Json list = Json::parse(text, nullptr, false);
+  if (!list.is_array()) return malformed("events are no array");
+  Rows events;
+  events.type = events_type();
+  for (const Json& item : list) {
+    if (!item.is_array() || item.size() != 3 || !item[0].is_string() || !item[1].is_string() ||
+        !item[2].is_number()) {
+      return malformed("an event is no [name, description, time]");
+    }
+    add_event(events, {item[0].get_ref<const std::string&>(),
+                       item[1].get_ref<const std::string&>(), item[2].get<double>()});
+  }
+  return events;
 }
 
 }  // namespace skein

@@ -19,6 +19,9 @@ Result<Rows> parse_pickled_rows(std::string_view text);
 // A list of (name, description, time): rows of an Events table (events_type()). Errors: as above.
 Result<Rows> parse_pickled_events(std::string_view text);
 
+// [[name, description, time], ...]. Errors: bad_message.
+Result<Rows> parse_json_events(std::string_view text);
+
 // EventDescr bytes256, EventName bytes32, Time float64: what PYME's readers expect. Texts that are
 // longer are cut.
 RowType events_type();

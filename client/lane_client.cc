@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "core/clock.h"
-#include "core/lane.h"
+#include "core/uuid.h"
 
 namespace skein {
 namespace {
@@ -82,6 +82,11 @@ class LaneClient::Lanes {
     if (node.id.empty() || node.host_id != this_host) return no_lane(node, "not on this host");
     if (Fd kept = take_kept(node)) return kept;
     if (is_set_aside(node)) return no_lane(node, "did not answer shortly before");
+    return connect(node);
+  }
+
+  // A new connection that said hello.
+  Result<Fd> connect(const Node& node) {
     auto fd = connect_lane(node);
     if (!fd) return fd.error();
     const auto hello = call(fd->get(), {LaneVerb::kHello, 0, 0, {}}, Deadline::after(timeout),
@@ -151,6 +156,10 @@ class LaneStage : public LaneClient::Stage {
         file_(std::move(created.fd)),
         give_back_(std::move(give_back)) {}
 
+  ~LaneStage() override { let_go(); }
+  LaneStage(const LaneStage&) = delete;
+  LaneStage& operator=(const LaneStage&) = delete;
+
   int fd() const override { return file_.get(); }
   const Node& node() const override { return node_; }
 
@@ -162,7 +171,7 @@ class LaneStage : public LaneClient::Stage {
     auto reply = call(lane_.get(), {LaneVerb::kCheck, number_, *size_bytes, path_.text()},
                       Deadline::after(timeout_), nullptr);
     if (!reply) {
-      lane_.reset();  // a late reply would be taken for the next one
+      let_go();  // a late reply would be taken for the next one
       const bool late = reply.error().code == std::errc::timed_out;
       return Error{late ? std::errc::timed_out : std::errc::host_unreachable,
                    what + ": " + reply.error().what};
@@ -184,12 +193,12 @@ class LaneStage : public LaneClient::Stage {
     auto reply = call(lane_.get(), {LaneVerb::kSeal, number_, *size_bytes, path_.text()},
                       Deadline::after(timeout_ + to_store), &sent);
     if (!reply) {
-      lane_.reset();
+      let_go();
       return Error{sent ? std::errc::not_connected : std::errc::host_unreachable,
                    what + ": " + reply.error().what};
     }
     if (reply->error != 0) {
-      lane_.reset();  // drops the stage at the node
+      let_go();
       return refused(*reply, what);
     }
     give_back_(node_, std::move(lane_));
@@ -197,6 +206,15 @@ class LaneStage : public LaneClient::Stage {
   }
 
  private:
+  // Whoever has the bytes in hand cares for them; the node need not. Without a word it would keep
+  // what was checked. Nobody waits for the reply: the node reads what was sent before the end.
+  void let_go() {
+    if (!lane_) return;
+    [[maybe_unused]] const auto told =
+        send_request(lane_.get(), {LaneVerb::kDrop, number_, 0, {}}, Deadline::after({}));
+    lane_.reset();
+  }
+
   Result<std::uint64_t> size_of_file(const std::string& what) const {
     struct stat st {};
     if (::fstat(file_.get(), &st) != 0) return errno_error(errno, what);
@@ -247,6 +265,46 @@ Result<std::optional<LaneClient::OpenFile>> LaneClient::open(const Node& node,
     if (!reply->fd) return Error{std::errc::bad_message, what + ": reply without a descriptor"};
     return std::optional(OpenFile{std::move(reply->fd), reply->size_bytes});
   }
+}
+
+// One question about kept stages, which are asked for by hand: on a connection of its own.
+Result<LaneReply> LaneClient::ask(const Node& node, const LaneRequest& request,
+                                  const std::string& what) {
+  auto lane = lanes_->connect(node);
+  if (!lane) return lane.error();
+  auto reply = call(lane->get(), request, Deadline::after(lanes_->timeout), nullptr);
+  if (reply) return reply;
+  const bool late = reply.error().code == std::errc::timed_out;
+  return Error{late ? std::errc::timed_out : std::errc::not_connected,
+               what + ": " + reply.error().what};
+}
+
+Result<std::optional<LaneClient::Kept>> LaneClient::next_kept(const Node& node,
+                                                              const std::string& after) {
+  const std::string what = "kept files of " + node.label();
+  auto reply = ask(node, {LaneVerb::kNextKept, 0, 0, after}, what);
+  if (!reply) return reply.error();
+  if (reply->error == ENOENT) return std::optional<Kept>();
+  if (reply->error != 0) return refused(*reply, what);
+  const std::string id = reply->text.substr(0, reply->text.find('/'));
+  auto path = ClusterPath::parse(reply->text.substr(id.size()));
+  if (!path || !is_uuid(id) || !reply->fd) return Error{std::errc::bad_message, what + ": bad reply"};
+  return std::optional(Kept{id, std::move(*path), reply->size_bytes, std::move(reply->fd)});
+}
+
+Result<void> LaneClient::publish_kept(const Node& node, const std::string& id,
+                                      const ClusterPath& path) {
+  const std::string what = "publish " + path.text() + " on " + node.label();
+  const auto reply = ask(node, {LaneVerb::kPublishKept, 0, 0, id + "/" + path.text()}, what);
+  if (!reply) return reply.error();
+  return reply->error == 0 ? Result<void>() : refused(*reply, what);
+}
+
+Result<void> LaneClient::drop_kept(const Node& node, const std::string& id) {
+  const std::string what = "drop kept file " + id + " on " + node.label();
+  const auto reply = ask(node, {LaneVerb::kDropKept, 0, 0, id}, what);
+  if (!reply) return reply.error();
+  return reply->error == 0 ? Result<void>() : refused(*reply, what);
 }
 
 Result<std::unique_ptr<LaneClient::Stage>> LaneClient::create(const Node& node,

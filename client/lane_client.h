@@ -14,6 +14,7 @@
 
 #include "core/error.h"
 #include "core/fd.h"
+#include "core/lane.h"
 #include "core/node.h"
 #include "core/path.h"
 
@@ -37,12 +38,30 @@ class LaneClient {
   Result<std::optional<OpenFile>> open(const Node& node, const ClusterPath& path);
 
   // An invisible file on the node's own disk, to be written through `fd` and sealed. Closing the
-  // Stage without sealing drops it. The stage has a lane connection of its own, and may outlive the
+  // Stage without sealing drops it; a process that dies with one that check() found good leaves it
+  // to the node (next_kept()). The stage has a lane connection of its own, and may outlive the
   // LaneClient. Errors: not_supported (no lane), timed_out, file_exists, no_space_on_device.
   class Stage;
   Result<std::unique_ptr<Stage>> create(const Node& node, const ClusterPath& path);
 
+  // A file whose writer on this host died after its close succeeded and before its seal; the node
+  // keeps the bytes (docs/wire.md, "Lane"). Errors of the three: not_supported (no lane),
+  // timed_out, not_connected (no reply), others as the node says.
+  struct Kept {
+    std::string id;
+    ClusterPath path;  // that it was meant for
+    std::uint64_t size_bytes = 0;
+    Fd fd;  // read-only
+  };
+  // The one after `after`, in the order of ids; "" asks for the first. nullopt: no more.
+  Result<std::optional<Kept>> next_kept(const Node& node, const std::string& after);
+  // Errors: file_exists; then it is still kept.
+  Result<void> publish_kept(const Node& node, const std::string& id, const ClusterPath& path);
+  Result<void> drop_kept(const Node& node, const std::string& id);
+
  private:
+  Result<LaneReply> ask(const Node& node, const LaneRequest& request, const std::string& what);
+
   class Lanes;
   const std::shared_ptr<Lanes> lanes_;
 };

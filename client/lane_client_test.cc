@@ -96,6 +96,8 @@ class LaneNode {
   std::atomic<LaneVerb> silent{};
   std::atomic<LaneVerb> closing{};
   std::atomic<bool> full = false;
+  std::atomic<int> drops = 0;
+  const std::string kept_id = "00000000-0000-4000-8000-000000000001";
 
  private:
   void accept_all() {
@@ -154,6 +156,19 @@ class LaneNode {
         }
         break;
       case LaneVerb::kDrop:
+        ++drops;
+        break;
+      case LaneVerb::kNextKept:
+        reply.error = request.path < kept_id ? 0 : ENOENT;
+        if (reply.error != 0) break;
+        reply.text = kept_id + "/d/a";
+        reply.size_bytes = 3;
+        reply.fd.reset(::memfd_create("kept", MFD_CLOEXEC));
+        break;
+      case LaneVerb::kPublishKept:
+      case LaneVerb::kDropKept:
+        if (!request.path.starts_with(kept_id)) reply.error = ENOENT;
+        if (request.path.ends_with("/taken")) reply.error = EEXIST;
         break;
     }
     return reply;
@@ -279,6 +294,41 @@ TEST_CASE("lane client: after a seal without reply nothing is claimed") {
   CHECK((*restarted)->check().error().code == std::errc::host_unreachable);
   CHECK((*restarted)->seal().error().code == std::errc::host_unreachable);
   CHECK(lane.file("h") == "absent");
+}
+
+TEST_CASE("lane client: a stage is dropped in so many words, or a node would keep it") {
+  ScratchFolder folder;
+  LaneNode lane(folder.file("lane"));
+  LaneClient client(5s);
+  {
+    auto stage = client.create(lane.node(), path_of("a/f"));
+    REQUIRE(stage);
+    REQUIRE((*stage)->check());
+  }
+  lane.hang_up();
+  CHECK(lane.drops == 1);
+}
+
+TEST_CASE("lane client: what a node kept of a dead writer is found, published and dropped") {
+  ScratchFolder folder;
+  LaneNode lane(folder.file("lane"));
+  LaneClient client(5s);
+  const auto first = client.next_kept(lane.node(), "");
+  REQUIRE(first);
+  REQUIRE(first->has_value());
+  CHECK((*first)->id == lane.kept_id);
+  CHECK((*first)->path.text() == "d/a");
+  CHECK((*first)->size_bytes == 3);
+  CHECK((*first)->fd.valid());
+  const auto end = client.next_kept(lane.node(), lane.kept_id);
+  REQUIRE(end);
+  CHECK_FALSE(end->has_value());
+  const auto taken = client.publish_kept(lane.node(), lane.kept_id, path_of("taken"));
+  REQUIRE_FALSE(taken);
+  CHECK(taken.error().code == std::errc::file_exists);
+  CHECK(client.publish_kept(lane.node(), lane.kept_id, path_of("d/a")));
+  CHECK(client.drop_kept(lane.node(), lane.kept_id));
+  CHECK_FALSE(client.drop_kept(lane.node(), "00000000-0000-4000-8000-00000000000f"));
 }
 
 TEST_CASE("lane client: threads at once each get their own file") {

@@ -3,11 +3,13 @@
 // while the server stays the one judge of write-once. The verbs are described in docs/wire.md.
 //
 // One request, one reply, in order; a connection is used by one thread at a time. Stages belong to
-// the connection: what is not sealed when it closes is dropped.
+// the connection: what is not sealed when it closes is dropped. Except what a check found good: the
+// client may have told somebody that it is stored, so only its own drop gives it up. If the client
+// dies, the server keeps it (dataserver/kept_stages.h).
 //
 // Message: 24-byte header in host byte order (both ends are one machine), then text.
 //   u32 magic 'SKL1'; u32 verb (request) or errno, 0 = done (reply); u64 stage; u64 size_bytes
-// Request text: the cluster path. Reply text: node id (hello) or what went wrong.
+// Request text: the cluster path. Reply text: node id (hello), a kept stage, or what went wrong.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +29,9 @@ enum class LaneVerb : std::uint32_t {
   kSeal = 4,    // stage, path, size: publish; errno EEXIST if the name is taken by then
   kDrop = 5,    // stage: forget it
   kCheck = 6,   // stage, path, size: would kSeal succeed as things are? (exists, no space)
+  kNextKept = 7,     // path: id of a kept stage or "" -> the one after it: "<id>/<path>", size, fd
+  kPublishKept = 8,  // path: "<id>/<path>": publish a kept stage
+  kDropKept = 9,     // path: id: forget a kept stage
 };
 
 struct LaneRequest {
@@ -41,7 +46,7 @@ struct LaneReply {
   std::uint64_t stage = 0;
   std::uint64_t size_bytes = 0;
   std::string text;
-  Fd fd;  // moved along with kOpen and kCreate
+  Fd fd;  // moved along with kOpen, kCreate and kNextKept
 };
 
 inline constexpr std::size_t kMaxLaneMessageBytes = 8192;

@@ -40,6 +40,7 @@ class FileStore {
   const std::string& node_id() const { return private_.node_id(); }
   int root() const { return root_.get(); }
   int stage_directory() const { return private_.stage_directory(); }
+  int kept_directory() const { return private_.kept_directory(); }
   DirectoryIndex& index() { return index_; }
 
   struct OpenFile {

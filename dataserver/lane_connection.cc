@@ -5,6 +5,9 @@
 
 #include <cerrno>
 
+#include <spdlog/spdlog.h>
+
+#include "core/uuid.h"
 #include "dataserver/sealing.h"
 
 namespace skein {
@@ -30,8 +33,8 @@ LaneReply failed(int errno_value, const char* why) {
 
 }  // namespace
 
-LaneConnection::LaneConnection(Fd socket, FileStore& store)
-    : socket_(std::move(socket)), store_(store) {}
+LaneConnection::LaneConnection(Fd socket, FileStore& store, KeptStages& kept)
+    : socket_(std::move(socket)), store_(store), kept_(kept) {}
 
 bool LaneConnection::admits(int socket) {
   ucred peer{};
@@ -50,10 +53,16 @@ Turn LaneConnection::take_turn(Workbench&) {
       turn.idle_since = last_request_;
       return turn;
     }
-    if (!request || !*request) return {.close = true};
+    if (!request || !*request) {
+      keep_checked();
+      return {.close = true};
+    }
     last_request_ = std::chrono::steady_clock::now();
     const LaneReply reply = answer(**request);
-    if (!send_reply(socket_.get(), reply, Deadline::after(kReplyTime))) return {.close = true};
+    if (!send_reply(socket_.get(), reply, Deadline::after(kReplyTime))) {
+      keep_checked();
+      return {.close = true};
+    }
   }
   return {.again = true};
 }
@@ -67,6 +76,9 @@ LaneReply LaneConnection::answer(const LaneRequest& request) {
   if (request.verb == LaneVerb::kDrop) {
     return stages_.erase(request.stage) == 1 ? LaneReply() : failed(ENOENT, "no such stage");
   }
+  if (request.verb >= LaneVerb::kNextKept && request.verb <= LaneVerb::kDropKept) {
+    return answer_kept(request);
+  }
   bool climbed = false;
   const auto path = ClusterPath::parse(request.path, &climbed);
   if (!path) return failed(path.error());
@@ -76,12 +88,7 @@ LaneReply LaneConnection::answer(const LaneRequest& request) {
     case LaneVerb::kOpen: return open(*path);
     case LaneVerb::kCreate: return create(*path);
     case LaneVerb::kSeal: return seal_stage(request, *path);
-    case LaneVerb::kCheck: {
-      if (!stages_.contains(request.stage)) return failed(ENOENT, "no such stage");
-      // The stage's bytes are on the disk already.
-      const auto checked = store_.check(*path, 0);
-      return checked ? LaneReply() : failed(checked.error());
-    }
+    case LaneVerb::kCheck: return check(request, *path);
     default: return failed(ENOSYS, "unknown verb");
   }
 }
@@ -104,14 +111,71 @@ LaneReply LaneConnection::create(const ClusterPath& path) {
   LaneReply reply;
   reply.stage = ++last_stage_;
   reply.fd = std::move(*writable);
-  stages_.emplace(reply.stage, std::move(*stage));
+  stages_.emplace(reply.stage, Stage{std::move(*stage), std::nullopt});
   return reply;
+}
+
+LaneReply LaneConnection::check(const LaneRequest& request, const ClusterPath& path) {
+  const auto found = stages_.find(request.stage);
+  if (found == stages_.end()) return failed(ENOENT, "no such stage");
+  // The stage's bytes are on the disk already.
+  const auto checked = store_.check(path, 0);
+  if (!checked) return failed(checked.error());
+  found->second.checked_as = path;
+  return {};
+}
+
+// The client is gone, and did not say that it takes care of these itself.
+void LaneConnection::keep_checked() {
+  // A client that closed with a reply unread makes the kernel tell of a reset before what it sent.
+  for (int i = 0; i < kRequestsPerTurn; ++i) {
+    const auto last = receive_request(socket_.get(), Deadline::after({}));
+    if (!last || !*last) break;
+    if ((*last)->verb == LaneVerb::kDrop) stages_.erase((*last)->stage);
+  }
+  for (auto& [number, stage] : stages_) {
+    if (!stage.checked_as) continue;
+    const auto id = kept_.keep(stage.file, *stage.checked_as);
+    if (id) {
+      spdlog::warn("a writer died between close and seal, its file is kept: path={} id={}",
+                   stage.checked_as->text(), *id);
+    } else {
+      spdlog::error("a writer died between close and seal, its file is lost: path={} why={}",
+                    stage.checked_as->text(), id.error().what);
+    }
+  }
+  stages_.clear();
+}
+
+LaneReply LaneConnection::answer_kept(const LaneRequest& request) {
+  if (request.verb == LaneVerb::kNextKept) {
+    auto next = kept_.next(request.path);
+    if (!next) return failed(next.error());
+    LaneReply reply;
+    reply.text = next->id + "/" + next->path.text();
+    reply.size_bytes = next->size_bytes;
+    reply.fd = std::move(next->fd);
+    return reply;
+  }
+  const std::string id = request.path.substr(0, request.path.find('/'));
+  if (!is_uuid(id)) return failed(EINVAL, "a kept stage is named by a UUID");
+  if (request.verb == LaneVerb::kDropKept) {
+    const auto dropped = kept_.drop(id);
+    return dropped ? LaneReply() : failed(dropped.error());
+  }
+  bool climbed = false;
+  const auto path = ClusterPath::parse(request.path.substr(id.size()), &climbed);
+  if (!path) return failed(path.error());
+  if (climbed) return failed(EINVAL, "the path leads above the root");
+  if (path->is_private()) return failed(EACCES, "this name is private to the server");
+  const auto published = kept_.publish(id, *path);
+  return published ? LaneReply() : failed(published.error());
 }
 
 LaneReply LaneConnection::seal_stage(const LaneRequest& request, const ClusterPath& path) {
   const auto found = stages_.find(request.stage);
   if (found == stages_.end()) return failed(ENOENT, "no such stage");
-  const auto sealed = seal(store_, found->second, path, request.size_bytes);
+  const auto sealed = seal(store_, found->second.file, path, request.size_bytes);
   if (!sealed) return failed(sealed.error());
   stages_.erase(found);
   return {};

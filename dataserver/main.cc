@@ -14,6 +14,7 @@
 #include "core/socket.h"
 #include "dataserver/file_store.h"
 #include "dataserver/http_connection.h"
+#include "dataserver/kept_stages.h"
 #include "dataserver/lane_connection.h"
 #include "dataserver/lane_socket.h"
 #include "dataserver/memory_budget.h"
@@ -156,6 +157,7 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
   const Node node = describe(options, **store, lane_socket.get(), *listening);
 
   StageShelf shelf(**store);
+  KeptStages kept(**store);
   NodeStatus status(node, options.bind.host, **store);
   Metrics metrics;
   MirrorSources sources(mirror_sources(options));
@@ -176,13 +178,15 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
   if (!http) return cannot_serve(http.error().what);
   const ReleaseWake wake((*store)->gate(), **http);
   add_gauges(metrics, **store, **http);
+  metrics.add_gauge("skein_kept_stages", "Files whose writer died between close and seal.",
+                    [&kept] { return static_cast<double>(kept.count()); });
   std::unique_ptr<PeerLoop> lane;
   if (lane_socket) {
     auto started = PeerLoop::start(
         lane_socket->take_listener(), kLaneLoop,
         [&](Fd socket) -> std::unique_ptr<Peer> {
           if (!LaneConnection::admits(socket.get())) return nullptr;
-          return std::make_unique<LaneConnection>(std::move(socket), **store);
+          return std::make_unique<LaneConnection>(std::move(socket), **store, kept);
         },
         [](int) {});
     if (!started) return cannot_serve(started.error().what);

@@ -80,6 +80,9 @@ Result<PrivateFolder> PrivateFolder::open(int root, const std::string& root_name
   auto stage = make_directory_at(folder->get(), "stage", place + "/stage");
   if (!stage) return stage.error();
   opened.stage_ = std::move(*stage);
+  auto kept = make_directory_at(folder->get(), "kept", place + "/kept");
+  if (!kept) return kept.error();
+  opened.kept_ = std::move(*kept);
   return opened;
 }
 

@@ -2,6 +2,7 @@
 //   node-id  the store's UUID; moves with the folder
 //   lock     flock(2)-ed while a server runs on this root
 //   stage/   bytes received and not visible yet
+//   kept/    files whose writer died between their close and their seal (kept_stages.h)
 // Held for the life of the server; the lock goes with it.
 #pragma once
 
@@ -21,11 +22,13 @@ class PrivateFolder {
 
   const std::string& node_id() const { return node_id_; }
   int stage_directory() const { return stage_.get(); }
+  int kept_directory() const { return kept_.get(); }
 
  private:
   std::string node_id_;
   Fd lock_;
   Fd stage_;
+  Fd kept_;
 };
 
 }  // namespace skein

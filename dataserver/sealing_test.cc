@@ -99,6 +99,7 @@ struct Lane {
   }
 
   Fd client;
+  KeptStages kept;
   LaneConnection server;
   Workbench bench;
 
@@ -109,7 +110,9 @@ struct Lane {
     return {Fd(fds[0]), Fd(fds[1])};
   }
   Lane(ScratchStore& s, std::pair<Fd, Fd> fds)
-      : client(std::move(fds.first)), server(std::move(fds.second), *s.store) {}
+      : client(std::move(fds.first)),
+        kept(*s.store),
+        server(std::move(fds.second), *s.store, kept) {}
 };
 
 TEST_CASE("lane: create, write, check, seal, open") {

@@ -41,12 +41,14 @@ ONLY_IN = {
     # Parsing of small texts from outside; listings have a parser of their own (core/listing_json).
     r"nlohmann/.*": r"discovery/\w+\.cc|dataserver/(node_status|site)\.cc|"
                     r"fuse/(space|recovery)\.cc|tools/\w+\.cc|\w+/\w+_test\.cc"
+                    r"|streamer/series_metadata\.cc"
                     r"|aggregate/(hdf5_metadata|loose_json|pickle_write)\.cc|aggregate/pickle_rows\.h",
     r"toml\+\+/.*": r"core/config\.cc",
     r"xxhash\.h|xxh_x86dispatch\.h": r"core/checksum\.cc",
     r"nettle/.*": r"core/digests\.cc",
     r"zlib\.h|zstd\.h": r"dataserver/content_coding\w*\.cc|streamer/\w+\.cc",
     r"hdf5\.h|H5.*public\.h": r"aggregate/hdf5_handle\.h",
+    r"tiffio\.h": r"tools/tiff_stack\.cc",
     r"CLI/.*": r"(tools|fuse|dataserver|streamer)/.*",
 }
 FUSE_LOWLEVEL_FILES = 1  # files of fuse/ that may include fuse_lowlevel.h

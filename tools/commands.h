@@ -17,6 +17,8 @@ Command add_nodes(CLI::App& parent);
 Command add_status(CLI::App& parent);
 Command add_config(CLI::App& parent);
 Command add_recover(CLI::App& parent);
+Command add_stream(CLI::App& parent);
+Command add_series(CLI::App& parent);
 Command add_up(CLI::App& parent);
 // `skein mount` and `skein serve`: the programs skein-mount and skein-dataserver.
 Command add_mount(CLI::App& parent);

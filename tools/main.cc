@@ -72,8 +72,7 @@ ExitStatus run(std::vector<std::string> arguments, Messages& messages, Output& o
       add_ls(program),     add_cat(program),   add_get(program),    add_put(program),
       add_stat(program),   add_find(program),  add_locate(program), add_nodes(program),
       add_status(program), add_config(program), add_recover(program), add_up(program),
-      add_mount(program),
-      add_serve(program)};
+      add_stream(program), add_series(program), add_mount(program), add_serve(program)};
   accept_find_spelling(arguments);
   keep_brackets(arguments);
   remove_marks(program);

@@ -28,7 +28,7 @@ Result<void> write_at(int fd, std::span<const char> bytes, std::uint64_t offset)
 
 // Whole blocks of a stretch of a file, in order. Errors: operation_canceled (it is shorter).
 using Take = std::function<Result<void>(std::span<const char>)>;
-Result<void> for_each_block(const FileRange& range, const Take& take) {
+Result<void> for_each_block(const FileStretch& range, const Take& take) {
   std::vector<char> block(std::min<std::uint64_t>(kBlockBytes, range.size_bytes));
   for (std::uint64_t done = 0; done < range.size_bytes;) {
     const std::size_t want = std::min<std::uint64_t>(block.size(), range.size_bytes - done);
@@ -44,7 +44,7 @@ Result<void> for_each_block(const FileRange& range, const Take& take) {
   return {};
 }
 
-Result<std::uint64_t> sum_of(const FileRange& range) {
+Result<std::uint64_t> sum_of(const FileStretch& range) {
   Checksum sum;
   auto read = for_each_block(range, [&](std::span<const char> block) {
     sum.add(block);
@@ -54,11 +54,11 @@ Result<std::uint64_t> sum_of(const FileRange& range) {
   return sum.value();
 }
 
-Result<std::uint64_t> sum_of(const PutBody& body) {
+Result<std::uint64_t> sum_of(const AppendBytes& body) {
   if (const auto* memory = std::get_if<std::span<const char>>(&body)) {
     return checksum_of(*memory);
   }
-  return sum_of(std::get<FileRange>(body));
+  return sum_of(std::get<FileStretch>(body));
 }
 
 // How many of the run's records are really in the file.
@@ -68,13 +68,18 @@ std::size_t count_whole(int file, std::uint64_t size_bytes, const std::vector<Ap
   for (std::size_t i = 0; i < run.size(); ++i) {
     if (run[i].end > size_bytes) return i;
     if (run[i].end <= flushed) continue;
-    const auto sum = sum_of(FileRange{file, run[i].start(), run[i].length});
+    const auto sum = sum_of(FileStretch{file, run[i].start(), run[i].length});
     if (!sum || *sum != run[i].checksum) return i;
   }
   return run.size();
 }
 
 }  // namespace
+
+std::uint64_t size_of(const AppendBytes& body) {
+  if (const auto* memory = std::get_if<std::span<const char>>(&body)) return memory->size();
+  return std::get<FileStretch>(body).size_bytes;
+}
 
 GrowingFile::GrowingFile(Fd file, AppendJournal journal, Flush flush)
     : file_(std::move(file)), flush_(std::move(flush)), journal_(std::move(journal)) {}
@@ -131,7 +136,7 @@ void GrowingFile::remember(const AppendRecord& record) {
 }
 
 Result<std::optional<GrowingFile::Appended>> GrowingFile::earlier(
-    const PutBody& body, const RequestId& request) const {
+    const AppendBytes& body, const RequestId& request) const {
   const auto known = requests_.find(request);
   if (known == requests_.end()) return std::optional<Appended>();
   const AppendRecord& record = known->second;
@@ -144,7 +149,7 @@ Result<std::optional<GrowingFile::Appended>> GrowingFile::earlier(
   return std::optional(Appended{record.start(), record.length, true});
 }
 
-Result<GrowingFile::Appended> GrowingFile::append(const PutBody& body,
+Result<GrowingFile::Appended> GrowingFile::append(const AppendBytes& body,
                                                   const std::optional<RequestId>& request) {
   const std::uint64_t length = size_of(body);
   if (length > kMostBytes) {
@@ -182,14 +187,14 @@ Result<GrowingFile::Appended> GrowingFile::append(const PutBody& body,
   return Appended{record.start(), length, false};
 }
 
-Result<std::uint64_t> GrowingFile::write(const PutBody& body) {
+Result<std::uint64_t> GrowingFile::write(const AppendBytes& body) {
   if (const auto* memory = std::get_if<std::span<const char>>(&body)) {
     if (auto written = write_at(file_.get(), *memory, last_.end); !written) return written.error();
     return checksum_of(*memory);
   }
   Checksum sum;
   std::uint64_t at = last_.end;
-  auto copied = for_each_block(std::get<FileRange>(body), [&](std::span<const char> block) {
+  auto copied = for_each_block(std::get<FileStretch>(body), [&](std::span<const char> block) {
     sum.add(block);
     auto written = write_at(file_.get(), block, at);
     at += block.size();
@@ -220,6 +225,18 @@ void GrowingFile::cut_back() {
 void GrowingFile::end_growth() {
   const std::lock_guard lock(mutex_);
   ended_ = true;
+}
+
+bool GrowingFile::untouched() {
+  const std::lock_guard lock(mutex_);
+  return last_.sequence == 0;
+}
+
+bool GrowingFile::end_if_untouched() {
+  const std::lock_guard lock(mutex_);
+  if (last_.sequence != 0) return false;
+  ended_ = true;
+  return true;
 }
 
 }  // namespace skein

@@ -13,15 +13,26 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <variant>
 
 #include "aggregate/append_journal.h"
-#include "client/node_client.h"
 #include "core/error.h"
 #include "core/fd.h"
 
 namespace skein {
+
+// What is to be appended: memory, or a part of a file. Borrowed.
+struct FileStretch {
+  int fd = -1;
+  std::uint64_t offset = 0;
+  std::uint64_t size_bytes = 0;
+};
+using AppendBytes = std::variant<std::span<const char>, FileStretch>;
+std::uint64_t size_of(const AppendBytes& bytes);
 
 class GrowingFile {
  public:
@@ -46,20 +57,22 @@ class GrowingFile {
   // After an error nothing of `body` is in the file. Errors: no_space_on_device, file_too_large
   // (kMostBytes), invalid_argument (the request id stood for other bytes), io_error; no_link (the
   // file was sealed, or its name was taken away), operation_canceled (`body` cannot be read).
-  Result<Appended> append(const PutBody& body, const std::optional<RequestId>& request);
+  Result<Appended> append(const AppendBytes& body, const std::optional<RequestId>& request);
 
   // No append is carried out after this: they get no_link.
   void end_growth();
+  // The same if no append was ever carried out. False: one was.
+  bool end_if_untouched();
 
   std::uint64_t committed_bytes() const { return committed_; }
   int fd() const { return file_.get(); }
   const ClusterPath& path() const { return journal_.path(); }
-  // Nothing was ever appended, not even nothing.
-  bool untouched() const { return last_.sequence == 0; }
+  // No append was ever carried out, not even of nothing.
+  bool untouched();
 
  private:
-  Result<std::uint64_t> write(const PutBody& body);
-  Result<std::optional<Appended>> earlier(const PutBody& body, const RequestId& request) const;
+  Result<std::uint64_t> write(const AppendBytes& body);
+  Result<std::optional<Appended>> earlier(const AppendBytes& body, const RequestId& request) const;
   Result<void> keep_flushed(std::uint64_t length);
   void remember(const AppendRecord& record);
   void cut_back();

@@ -60,7 +60,7 @@ struct Scene {
 
 Result<GrowingFile::Appended> append(GrowingFile& file, const std::string& text,
                                      const std::optional<RequestId>& request = {}) {
-  return file.append(PutBody(std::span<const char>(text)), request);
+  return file.append(AppendBytes(std::span<const char>(text)), request);
 }
 
 RequestId fresh_id() { return *parse_request_id(make_uuid()); }
@@ -198,7 +198,7 @@ TEST_CASE("growing file: an append that the disk refuses leaves nothing") {
   REQUIRE(append(*file, "one\n"));
   const Fd short_file(::memfd_create("body", MFD_CLOEXEC));
   REQUIRE(::write(short_file.get(), "part", 4) == 4);
-  const auto refused = file->append(FileRange{short_file.get(), 0, 100}, {});
+  const auto refused = file->append(FileStretch{short_file.get(), 0, 100}, {});
   CHECK(refused.error().code == std::errc::operation_canceled);
   CHECK(scene.content() == "one\n");
   CHECK(append(*file, "two\n")->offset == 4);

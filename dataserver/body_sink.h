@@ -19,7 +19,11 @@ class BodySink {
   // would be taken for the next request.
   virtual void take(std::span<const char> piece) = 0;
 
-  // Called once, after the last piece.
+  // False: the answer waits for other nodes; asked again when they have answered (PeerLoop::wake).
+  // Called after the last piece.
+  virtual bool ready() { return true; }
+
+  // Called once, after the last piece and when ready.
   virtual Reply finish() = 0;
 
   // finish() makes something visible that should be safe on the disk by then (sync_gate.h).

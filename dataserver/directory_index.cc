@@ -261,6 +261,19 @@ void DirectoryIndex::made_directory(const ClusterPath& path) {
   }
 }
 
+void DirectoryIndex::changed(const ClusterPath& path) {
+  const ClusterPath parent = path.parent();
+  if (const auto known = cached(parent.text(), false)) {
+    const std::lock_guard lock(known->mutex);
+    known->names_stale = true;
+  }
+  if (parent.is_root()) return;
+  if (const auto above = cached(parent.parent().text(), false)) {
+    const std::lock_guard lock(above->mutex);
+    above->parts_stale = true;
+  }
+}
+
 void DirectoryIndex::added(const ClusterPath& path, std::uint64_t size_bytes, int directory,
                            TimePoint began) {
   const ClusterPath parent = path.parent();

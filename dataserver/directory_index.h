@@ -55,6 +55,10 @@ class DirectoryIndex {
   // of afterwards, so nothing else would tell that a listing from before lacks it.
   void made_directory(const ClusterPath& path);
 
+  // Something else than a publish happened to the file at `path`: it began or ceased to grow, was
+  // taken away, or grows again after a pause.
+  void changed(const ClusterPath& path);
+
   std::size_t cached_entries() const;
 
  private:

@@ -39,6 +39,7 @@ class FileStore {
   const std::string& root_name() const { return root_name_; }
   const std::string& node_id() const { return private_.node_id(); }
   int root() const { return root_.get(); }
+  int private_directory() const { return private_.directory(); }
   int stage_directory() const { return private_.stage_directory(); }
   int kept_directory() const { return private_.kept_directory(); }
   DirectoryIndex& index() { return index_; }
@@ -73,6 +74,11 @@ class FileStore {
   // Would publish() find the name free and room left?
   Result<void> check(const ClusterPath& path, std::uint64_t size_bytes);
 
+  // A stage for bytes that go into another file. Errors: as open(2).
+  Result<StagedFile> scratch() { return new_stage(stage_directory()); }
+  // Would so many more bytes leave the reserve? Errors: no_space_on_device.
+  Result<void> check_space(std::uint64_t size_bytes);
+
   // A stage for `path` holding the bytes that `source` has now. Errors: as stage(), read(2).
   Result<StagedFile> copy_of(int source, const ClusterPath& path);
   // The same on the filesystem of the stage folder.
@@ -94,7 +100,6 @@ class FileStore {
   FileStore(Fd root, std::string root_name, PrivateFolder private_folder, Options options);
   Error torn(const ClusterPath& path, const FileMark& mark, const Found& found) const;
   void drop_leftovers();
-  Result<void> check_space(std::uint64_t size_bytes);
   Result<StagedFile> new_stage(int directory);
   // The bytes of the file.
   Result<std::uint64_t> link(StagedFile& staged, const ClusterPath& path, int directory);

@@ -41,8 +41,14 @@ std::string_view content_type(std::string_view name) {
   return "application/octet-stream";
 }
 
-std::string etag_of(const Found& found) {
+std::string etag_of(const Found& found, FileKind kind) {
   std::array<char, 64> text{};
+  if (kind == FileKind::kGrowing) {
+    std::snprintf(text.data(), text.size(), "\"%llx-%llx-grows\"",
+                  static_cast<unsigned long long>(found.inode),
+                  static_cast<unsigned long long>(found.size_bytes));
+    return text.data();
+  }
   std::snprintf(text.data(), text.size(), "\"%llx-%llx-%llx\"",
                 static_cast<unsigned long long>(found.inode),
                 static_cast<unsigned long long>(found.size_bytes),
@@ -54,6 +60,9 @@ std::string_view opaque(std::string_view etag) {
   if (etag.starts_with("W/")) etag.remove_prefix(2);
   return etag;
 }
+
+// No date a client can name is this one's.
+constexpr std::int64_t kNoDate = -1;
 
 // A range is honoured only of the version that the client knows (RFC 9110, 13.1.5).
 bool range_holds(const RequestHead& request, std::string_view etag, std::int64_t mtime_s) {
@@ -67,7 +76,7 @@ bool not_modified(const RequestHead& request, std::string_view etag, std::int64_
   if (request.find("If-None-Match")) return client_has(request, etag);
   const auto since = request.find("If-Modified-Since");
   const auto date = since ? parse_http_date(*since) : std::nullopt;
-  return date && mtime_s <= *date;
+  return date && mtime_s != kNoDate && mtime_s <= *date;
 }
 
 // A part of the file: small ones read into memory, large ones as they are, for sendfile(2).
@@ -155,13 +164,16 @@ bool client_has(const RequestHead& request, std::string_view etag) {
   return false;
 }
 
-Reply file_reply(FileStore::OpenFile file, std::string_view name, const RequestHead& request) {
+Reply file_reply(FileStore::OpenFile file, FileKind kind, std::string_view name,
+                 const RequestHead& request) {
   const Found& found = file.found;
-  const std::int64_t mtime_s = found.mtime_ns / 1'000'000'000;
-  const std::string etag = etag_of(found);
+  const bool grows = kind == FileKind::kGrowing;
+  const std::int64_t mtime_s = grows ? kNoDate : found.mtime_ns / 1'000'000'000;
+  const std::string etag = etag_of(found, kind);
   Reply reply;
   reply.add_field("ETag", etag);
-  reply.add_field("Last-Modified", http_date(mtime_s));
+  reply.add_field(grows ? "Cache-Control" : "Last-Modified",
+                  grows ? "no-cache" : http_date(mtime_s));
   if (not_modified(request, etag, mtime_s)) {
     reply.status = 304;
     reply.bodiless = true;

@@ -10,7 +10,10 @@ namespace skein {
 // From this size on a body goes by sendfile(2); below, one read and one send are faster.
 inline constexpr std::uint64_t kSendfileBytes = 64 * 1024;
 
-Reply file_reply(FileStore::OpenFile file, std::string_view name, const RequestHead& request);
+// A growing file's size is how much of it counts; what a client may believe of it is its ETag alone,
+// since it may change many times within the second that Last-Modified can tell.
+enum class FileKind { kSealed, kGrowing };
+Reply file_reply(FileStore::OpenFile file, FileKind kind, std::string_view name, const RequestHead& request);
 
 // True if the request's If-None-Match names `etag`, weakly compared.
 bool client_has(const RequestHead& request, std::string_view etag);

@@ -187,7 +187,9 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
   holds_replies_ = head->method() == "PUT" && is_1_1 && !head->find("Host");
   waits_for_none_ = holds_replies_ && (waits_for_none_ || !output_.empty());
   drain_input();
-  if (request_.verb == Metrics::Verb::kPut && framing.kind == BodyFraming::Kind::kLength &&
+  const bool writes =
+      request_.verb == Metrics::Verb::kPut || request_.verb == Metrics::Verb::kPost;
+  if (writes && framing.kind == BodyFraming::Kind::kLength &&
       framing.length < kGulpBytes / 2) {
     gulp();
   }

@@ -7,6 +7,7 @@
 //   cost them what they had sent last. For them replies are held while input may still come, input
 //   is drained into memory (up to kDrainBytes, as long as the shared budget has them), and a
 //   failed write stops nothing: what has arrived is processed (docs/wire.md, "HTTP rules").
+// - An append whose file may be another node's waits until those have been asked, without a thread.
 // - With a gate (--sync publish), a PUT is published when its bytes were flushed, and answered when
 //   its name was too; meanwhile the next ones are received. All else waits for its turn behind them.
 // - Between requests there is no time limit; a request that pauses longer than `stall` gets 408.
@@ -35,7 +36,7 @@ class HttpConnection final : public Peer {
   static constexpr std::size_t kMaxQueuedBytes = 32 * 1024 * 1024;
   static constexpr std::size_t kMaxQueuedFiles = 32;
   static constexpr std::size_t kDrainBytes = 32 * 1024 * 1024;
-  // Requests that wait for a flush, each with its staged file open.
+  // Requests that wait for a flush, each with its staged file open, or for other nodes.
   static constexpr std::size_t kMaxPending = 128;
 
   struct Surroundings {

@@ -95,7 +95,7 @@ void HttpConnection::finish_request(Workbench& bench) {
   Request request = std::exchange(request_, {});
   if (!request.keep_alive) state_ = State::kLast;
   if (gate_ && request.sink->publishes()) request.ticket = gate_->ticket();
-  if (request.ticket != 0 || !pending_.empty()) {
+  if (request.ticket != 0 || !pending_.empty() || !request.sink->ready()) {
     pending_.push_back(std::move(request));
   } else {
     answer(std::move(request), bench);
@@ -104,7 +104,9 @@ void HttpConnection::finish_request(Workbench& bench) {
 
 void HttpConnection::finish_pending(Workbench& bench) {
   while (!pending_.empty()) {
-    if (pending_.front().ticket > gate_->released() && !gate_->failed()) return;
+    Request& waiting = pending_.front();
+    if (waiting.ticket > 0 && waiting.ticket > gate_->released() && !gate_->failed()) return;
+    if (!waiting.sink->ready()) return;
     Request first = std::move(pending_.front());
     pending_.pop_front();
     answer(std::move(first), bench);
@@ -120,7 +122,9 @@ void HttpConnection::answer(Request request, Workbench& bench) {
     state_ = State::kFarewell;
     deadline_.reset();
   }
-  if (gate_ && request.verb == Metrics::Verb::kPut && reply.status == 200) {
+  const bool writes =
+      request.verb == Metrics::Verb::kPut || request.verb == Metrics::Verb::kPost;
+  if (gate_ && writes && reply.status == 200) {
     output_.require(gate_->ticket());
   }
   queue(std::move(reply), request, bench);

@@ -104,7 +104,10 @@ MirrorSources::Options mirror_sources(const ServerOptions& options) {
           .registry = options.advertise != ServerOptions::Advertise::kNone};
 }
 
-void add_gauges(Metrics& metrics, FileStore& store, const PeerLoop& http) {
+void add_gauges(Metrics& metrics, FileStore& store, const GrowingFiles& growing,
+                const PeerLoop& http) {
+  metrics.add_gauge("skein_growing_files", "Files that take appends.",
+                    [&growing] { return static_cast<double>(growing.count()); });
   metrics.add_gauge("skein_open_connections", "HTTP clients connected.",
                     [&http] { return static_cast<double>(http.peers()); });
   metrics.add_gauge("skein_queue_depth", "Clients that wait for a thread.",
@@ -129,20 +132,23 @@ void wait_for_signal(const sigset_t& signals, StageShelf& shelf) {
   while (::sigtimedwait(&signals, nullptr, &pause) < 0) shelf.drop_expired();
 }
 
-// Tells the connections of every flush, as long as both are there.
+// Tells the connections of every flush, and of other nodes' answers, as long as all are there.
 class ReleaseWake {
  public:
-  ReleaseWake(SyncGate* gate, PeerLoop& loop) : gate_(gate) {
+  ReleaseWake(SyncGate* gate, Owners& owners, PeerLoop& loop) : gate_(gate), owners_(owners) {
     if (gate_) gate_->on_release([&loop] { loop.wake(); });
+    owners_.on_settled([&loop] { loop.wake(); });
   }
   ~ReleaseWake() {
     if (gate_) gate_->on_release({});
+    owners_.on_settled({});
   }
   ReleaseWake(const ReleaseWake&) = delete;
   ReleaseWake& operator=(const ReleaseWake&) = delete;
 
  private:
   SyncGate* const gate_;
+  Owners& owners_;
 };
 
 int serve(const ServerOptions& options, const sigset_t& signals) {
@@ -158,13 +164,17 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
 
   StageShelf shelf(**store);
   KeptStages kept(**store);
+  auto growing = GrowingFiles::open(**store);
+  if (!growing) return cannot_serve(growing.error().what);
   NodeStatus status(node, options.bind.host, **store);
   Metrics metrics;
   MirrorSources sources(mirror_sources(options));
   Mirror mirror(**store, sources,
                 {.most_at_once = std::max(1, static_cast<int>(options.threads / 4)),
                  .timeout = options.node_deadline});
-  Site site(**store, shelf, mirror, status, metrics);
+  Owners owners(**store, sources);
+  Appends appends(**store, **growing, owners);
+  Site site(**store, shelf, appends, mirror, status, metrics);
   MemoryBudget drain_budget(kDrainBudgetBytes);
   auto http = PeerLoop::start(
       std::move(*listener),
@@ -176,8 +186,8 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
       },
       turn_away);
   if (!http) return cannot_serve(http.error().what);
-  const ReleaseWake wake((*store)->gate(), **http);
-  add_gauges(metrics, **store, **http);
+  const ReleaseWake wake((*store)->gate(), owners, **http);
+  add_gauges(metrics, **store, **growing, **http);
   metrics.add_gauge("skein_kept_stages", "Files whose writer died between close and seal.",
                     [&kept] { return static_cast<double>(kept.count()); });
   std::unique_ptr<PeerLoop> lane;

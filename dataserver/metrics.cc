@@ -7,7 +7,7 @@
 namespace skein {
 namespace {
 
-constexpr std::array<std::string_view, Metrics::kVerbs> kVerbNames = {"GET", "HEAD", "PUT",
+constexpr std::array<std::string_view, Metrics::kVerbs> kVerbNames = {"GET", "HEAD", "PUT", "POST",
                                                                       "OPTIONS", "other"};
 
 std::string number(double value) {

@@ -18,8 +18,8 @@ namespace skein {
 class Metrics {
  public:
   // A closed set, so that clients cannot make up series.
-  enum class Verb { kGet, kHead, kPut, kOptions, kOther };
-  static constexpr std::size_t kVerbs = 5;
+  enum class Verb { kGet, kHead, kPut, kPost, kOptions, kOther };
+  static constexpr std::size_t kVerbs = 6;
   static Verb verb_of(std::string_view method);
 
   void received(std::uint64_t bytes) { add(received_bytes_, bytes); }

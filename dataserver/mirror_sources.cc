@@ -86,6 +86,20 @@ bool MirrorSources::allows(const NodeAddress& address) {
   });
 }
 
+NodeList MirrorSources::settled() {
+  NodeList cluster;
+  Membership* const found = members();
+  if (found == nullptr) return cluster;
+  for (const Node& node : *found->wait_settled(Deadline::after(kSearchTime))) {
+    if (of_cluster(node, options_.cluster)) cluster.push_back(node);
+  }
+  return cluster;
+}
+
+void MirrorSources::report_failure(const std::string& key, const Error& why) {
+  if (Membership* const found = members()) found->report_failure(key, why);
+}
+
 Membership* MirrorSources::members() {
   if (!options_.mdns && !options_.registry) return nullptr;
   const std::lock_guard lock(mutex_);

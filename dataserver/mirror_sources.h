@@ -1,4 +1,5 @@
-// Whom a server may fetch files from when a request names the place (PUT ?MirrorSource=<url>): the
+// The other nodes of this server's cluster, as far as it has to know them: whom it may fetch files
+// from when a request names the place (PUT ?MirrorSource=<url>): the
 // nodes of its own cluster, and the addresses that its operator allows. Without such a rule anybody
 // who reaches a server could make it ask any address that it can reach.
 #pragma once
@@ -40,6 +41,12 @@ class MirrorSources {
   // servers are never asked to mirror, and need not watch the others. Thread-safe.
   static constexpr std::chrono::milliseconds kSearchTime{2000};
   bool allows(const NodeAddress& address);
+
+  // False: no other node can be known.
+  bool any() const { return options_.mdns || options_.registry; }
+  // The nodes of the cluster that are alive, this one too; the first call waits as allows().
+  NodeList settled();
+  void report_failure(const std::string& key, const Error& why);
 
  private:
   bool listed(const NodeAddress& address) const;

@@ -83,6 +83,7 @@ Result<PrivateFolder> PrivateFolder::open(int root, const std::string& root_name
   auto kept = make_directory_at(folder->get(), "kept", place + "/kept");
   if (!kept) return kept.error();
   opened.kept_ = std::move(*kept);
+  opened.folder_ = std::move(*folder);
   return opened;
 }
 

@@ -3,6 +3,7 @@
 //   lock     flock(2)-ed while a server runs on this root
 //   stage/   bytes received and not visible yet
 //   kept/    files whose writer died between their close and their seal (kept_stages.h)
+//   append/  journals of growing files (growing_files.h)
 // Held for the life of the server; the lock goes with it.
 #pragma once
 
@@ -21,11 +22,13 @@ class PrivateFolder {
   static Result<PrivateFolder> open(int root, const std::string& root_name);
 
   const std::string& node_id() const { return node_id_; }
+  int directory() const { return folder_.get(); }
   int stage_directory() const { return stage_.get(); }
   int kept_directory() const { return kept_.get(); }
 
  private:
   std::string node_id_;
+  Fd folder_;
   Fd lock_;
   Fd stage_;
   Fd kept_;

@@ -48,6 +48,7 @@ std::string reserved_name(const ClusterPath& path) {
   if (path.is_root()) return {};
   const std::string& first = path.components().front();
   const bool reserved = first == "__stage" || first == "__publish" || first == "__drop" ||
+                        first == "__seal" || first == "__own" ||
                         first == "__status" || first == "__metrics" ||
                         first == "_aggregate" ||
                         first.starts_with("__aggregate") || first.starts_with("__pyramid_") ||
@@ -67,22 +68,24 @@ ClusterPath tail(const ClusterPath& path, std::size_t count) {
 
 }  // namespace
 
-Site::Site(FileStore& store, StageShelf& shelf, Mirror& mirror, NodeStatus& status,
-           const Metrics& metrics)
-    : store_(store), shelf_(shelf), mirror_(mirror), status_(status), metrics_(metrics) {}
+Site::Site(FileStore& store, StageShelf& shelf, Appends& appends, Mirror& mirror,
+           NodeStatus& status, const Metrics& metrics)
+    : store_(store), shelf_(shelf), appends_(appends), mirror_(mirror), status_(status), metrics_(metrics) {}
 
 std::unique_ptr<BodySink> Site::begin(RequestHead request) {
   const std::string_view method = request.method();
+  const auto target = parse_target(request.target());
+  const bool appends = target && names_append(target->path);
   if (method == "OPTIONS") {
     Reply reply;
-    reply.add_field("Allow", "GET, HEAD, PUT, OPTIONS");
+    reply.add_field("Allow", appends ? "GET, HEAD, PUT, POST, OPTIONS" : "GET, HEAD, PUT, OPTIONS");
     return answer(std::move(reply));
   }
   const bool reads = method == "GET" || method == "HEAD";
-  if (!reads && method != "PUT") {
-    return answer(refusal(501, "only GET, HEAD, PUT and OPTIONS are implemented"));
+  if (!reads && method != "PUT" && !(method == "POST" && appends)) {
+    return answer(refusal(501, "only GET, HEAD, PUT and OPTIONS, and POST for appends, are "
+                               "implemented"));
   }
-  const auto target = parse_target(request.target());
   if (!target) return answer(refusal_of(target.error()));
   if (target->path.is_private()) return answer(refuse_private());
   if (!reads) return put(request, *target);
@@ -105,7 +108,7 @@ Reply Site::get(const RequestHead& request, const Target& target) {
     return view ? directory_reply(*view, target.path, request) : refusal_of(view.error());
   }
   auto file = store_.open_file(target.path);
-  if (file) return file_reply(std::move(*file), target.path.name(), request);
+  if (file) return file_as_it_is(std::move(*file), target.path, request);
   // Where Prometheus looks; a file of that name in the root goes before.
   const bool missing = file.error().code == std::errc::no_such_file_or_directory;
   if (missing && target.path.text() == "metrics") {
@@ -119,6 +122,18 @@ Reply Site::get(const RequestHead& request, const Target& target) {
   return moved;
 }
 
+Reply Site::file_as_it_is(FileStore::OpenFile file, const ClusterPath& path,
+                          const RequestHead& request) {
+  auto kind = FileKind::kSealed;
+  // What is written once has no write permission: no need to look.
+  const auto counts = file.found.writable ? appends_.files().committed_bytes(path) : std::nullopt;
+  if (counts) {
+    kind = FileKind::kGrowing;
+    file.found.size_bytes = *counts;
+  }
+  return file_reply(std::move(file), kind, path.name(), request);
+}
+
 Reply Site::get_glob(const Target& target) {
   const auto matches = glob(store_.root(), target.query_value("pattern"));
   if (!matches) return refusal_of(matches.error());
@@ -128,6 +143,17 @@ Reply Site::get_glob(const Target& target) {
 
 Site::Sink Site::put(const RequestHead& request, const Target& target) {
   if (target.climbed) return answer(refusal(400, "the path leads above the root"));
+  const bool below_growing = !target.path.is_root() &&
+                             target.path.components().front() == kGrowingFolder;
+  if (below_growing && target.directory && request.method() == "PUT") {
+    return answer_later([this, path = target.path] { return reply_to(store_.make_directory(path)); });
+  }
+  if (names_append(target.path)) {
+    if (target.query.find("MirrorSource=") != std::string_view::npos) {
+      return answer(refusal(403, "files that grow are not copied"));
+    }
+    return appends_.append(request, target);
+  }
   if (!reserved_name(target.path).empty()) return put_reserved(request, target);
   const ClusterPath& path = target.path;
   if (target.query.starts_with("MirrorSource=") ||
@@ -168,10 +194,14 @@ Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) 
   if (name == "__status" || name == "__metrics" || name.starts_with("__glob")) {
     return answer(refusal(403, name + " is a reserved name"));
   }
+  if (name == "__seal" || name == "__own") {
+    const ClusterPath path = tail(target.path, 1);
+    if (path.is_root() || target.directory) return answer(refusal(400, "no file is named"));
+    if (path.is_private()) return answer(refuse_private());
+    return name == "__seal" ? appends_.seal(request, path) : appends_.claim(request, path);
+  }
   if (name != "__stage" && name != "__publish" && name != "__drop") {
-    const bool known = name == "_aggregate" || name == "__aggregate_txt" ||
-                       name == "__aggregate_h5" || name == "__aggregate_h5r" ||
-                       name.starts_with("__pyramid_");
+    const bool known = name.starts_with("__pyramid_");
     return answer(refusal(known ? 501 : 404, name + " is not implemented"));
   }
   const std::vector<std::string>& parts = target.path.components();

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/http_head.h"
+#include "dataserver/appends.h"
 #include "dataserver/body_sink.h"
 #include "dataserver/file_store.h"
 #include "dataserver/metrics.h"
@@ -19,7 +20,7 @@ namespace skein {
 class Site {
  public:
   // All are borrowed.
-  Site(FileStore& store, StageShelf& shelf, Mirror& mirror, NodeStatus& status,
+  Site(FileStore& store, StageShelf& shelf, Appends& appends, Mirror& mirror, NodeStatus& status,
        const Metrics& metrics);
 
   // Never null.
@@ -29,6 +30,8 @@ class Site {
   using Sink = std::unique_ptr<BodySink>;
 
   Reply get(const RequestHead& request, const Target& target);
+  Reply file_as_it_is(FileStore::OpenFile file, const ClusterPath& path,
+                      const RequestHead& request);
   Reply get_glob(const Target& target);
   Sink put(const RequestHead& request, const Target& target);
   Sink put_body(const RequestHead& request, const ClusterPath& path, PutBody::Publish publish);
@@ -36,6 +39,7 @@ class Site {
 
   FileStore& store_;
   StageShelf& shelf_;
+  Appends& appends_;
   Mirror& mirror_;
   NodeStatus& status_;
   const Metrics& metrics_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <optional>
 #include <utility>
 
 namespace skein {
@@ -25,17 +24,6 @@ constexpr std::array<std::pair<std::string_view, GrowthKind>, 9> kExtensions = {
     {".h5", GrowthKind::kSeries},
 }};
 
-std::optional<GrowthKind> kind_of(std::string name) {
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const std::size_t dot = name.rfind('.');
-  if (dot == std::string::npos) return std::nullopt;
-  for (const auto& [extension, kind] : kExtensions) {
-    if (name.substr(dot) == extension) return kind;
-  }
-  return std::nullopt;
-}
-
 Error wrong(std::string why) { return {std::errc::invalid_argument, std::move(why)}; }
 
 // Splits after the first component, from `first` on, whose extension is of `kind`.
@@ -48,7 +36,7 @@ Result<AppendTarget> split(const ClusterPath& path, std::size_t first, GrowthKin
   for (; at < names.size() && !found; ++at) {
     // Components of a path are components of any shorter one.
     target.file = *target.file.child(names[at]);
-    found = kind_of(names[at]) == kind;
+    found = growth_kind(names[at]) == kind;
   }
   if (!found) return wrong(path.text() + " names no file with a known extension");
   for (; at < names.size(); ++at) {
@@ -70,16 +58,27 @@ Result<AppendTarget> text(const ClusterPath& path, std::size_t first) {
 Result<AppendTarget> below_growing_folder(const ClusterPath& path) {
   const auto& names = path.components();
   for (std::size_t at = 1; at < names.size(); ++at) {
-    const auto kind = kind_of(names[at]);
+    const auto kind = growth_kind(names[at]);
     if (kind && *kind != GrowthKind::kText) return split(path, 0, *kind);
   }
-  if (kind_of(path.name()) == GrowthKind::kText) return text(path, 0);
+  if (growth_kind(path.name()) == GrowthKind::kText) return text(path, 0);
   return Error{std::errc::not_supported,
                path.name() + " does not grow: known extensions are .txt .csv .log .json .ndjson "
                              ".jsonl .hdf .h5r .h5"};
 }
 
 }  // namespace
+
+std::optional<GrowthKind> growth_kind(std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::size_t dot = name.rfind('.');
+  if (dot == std::string::npos) return std::nullopt;
+  for (const auto& [extension, kind] : kExtensions) {
+    if (name.substr(dot) == extension) return kind;
+  }
+  return std::nullopt;
+}
 
 bool names_append(const ClusterPath& path) {
   if (path.is_root()) return false;

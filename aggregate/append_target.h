@@ -6,6 +6,7 @@
 //   __aggregate_h5/<path>       members of one .h5 file, file at <path>
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "core/error.h"
@@ -27,6 +28,9 @@ struct AppendTarget {
   ClusterPath file;  // where it lies in the tree
   std::string part;  // what follows the file: the table or member, "a/b"; "" for text
 };
+
+// What the name's extension says, without case; nullopt: nothing that grows.
+std::optional<GrowthKind> growth_kind(std::string name);
 
 // True for a path whose first component asks for an append.
 bool names_append(const ClusterPath& path);

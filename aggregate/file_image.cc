@@ -111,17 +111,16 @@ Result<void> FileImage::commit() {
   if (!made) return made;
   pages_.clear();
   committed_size_ = size_;
-  return checkpoint();
+  const auto kept = checkpoint();
+  failed_ = !kept;
+  return kept;
 }
 
 // Without flushes the kernel keeps what was written whatever becomes of this process, so the record
 // has served its turn at once.
 Result<void> FileImage::checkpoint() {
   if (!journal_ || (sync_ && journal_->size_bytes() < kMaxJournalBytes)) return {};
-  if (sync_ && ::fdatasync(file_.get()) != 0) {
-    failed_ = true;
-    return errno_error(errno, "sync a growing file");
-  }
+  if (sync_ && ::fdatasync(file_.get()) != 0) return errno_error(errno, "sync a growing file");
   return journal_->empty();
 }
 

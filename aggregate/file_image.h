@@ -35,13 +35,14 @@ class FileImage {
   void set_size(std::uint64_t bytes) { size_ = bytes; }
 
   // Errors: as RedoJournal::append() and before that posix_fallocate(3): nothing is changed, the
-  // writes are still there, to be dropped. Another error in the file itself: failed() from then on.
+  // writes are still there, to be dropped. If failed() is true after an error, the change is recorded.
   Result<void> commit();
   void drop();
 
   // The next commits go through a journal. Precondition: nothing is dirty.
   void keep_journal(RedoJournal journal) { journal_ = std::move(journal); }
-  // A recorded change could not be made: the file must be opened anew, which replays it.
+  // A recorded change could not be made, or not flushed: the file must be opened anew, which makes
+  // it again.
   bool failed() const { return failed_; }
 
   // Flushes the file where that is asked for, and takes the journal away. Errors: as fdatasync(2);

@@ -9,6 +9,7 @@
 
 #include "aggregate/hdf5_attribute.h"
 #include "aggregate/hdf5_table.h"
+#include "aggregate/json_depth.h"
 #include "aggregate/pickle_rows.h"
 #include "core/path.h"
 
@@ -155,6 +156,7 @@ void read_group(hid_t group, const std::string& prefix, int depth, Json& into) {
 }  // namespace
 
 Result<void> check_metadata(std::string_view text) {
+  if (nests_too_deeply(text)) return malformed("nested too deeply");
   const Json flat = parse(text);
   if (!flat.is_object()) return malformed("no JSON object");
   for (const auto& [key, value] : flat.items()) {

@@ -105,6 +105,10 @@ Result<Hdf5Table> Hdf5Table::create(hid_t file, const std::string& name, const R
 
 Result<void> Hdf5Table::mark_count() {
   const auto rows = static_cast<std::int64_t>(count_);
+  if (H5Aexists(dataset_.get(), "NROWS") > 0) {
+    const Hdf5Handle attribute(H5Aopen(dataset_.get(), "NROWS", H5P_DEFAULT));
+    if (attribute && H5Awrite(attribute.get(), H5T_NATIVE_INT64, &rows) >= 0) return {};
+  }
   return set_attribute(dataset_.get(), "NROWS", H5T_STD_I64LE, H5T_NATIVE_INT64, &rows);
 }
 

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "aggregate/json_depth.h"
 #include "aggregate/pickle_rows.h"
 
 namespace skein {
@@ -91,30 +92,10 @@ Result<LooseRows> from_lines(std::string_view text) {
   return rows;
 }
 
-// nlohmann's parser recurses; deeper texts than any rows need are refused before it sees them.
-bool too_deep(std::string_view text) {
-  constexpr int kMost = 16;
-  int depth = 0;
-  bool quoted = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted) {
-      if (c == '\\') ++i;
-      quoted = c != '"';
-      continue;
-    }
-    quoted = c == '"';
-    if (c == '[' || c == '{') ++depth;
-    if (c == ']' || c == '}') --depth;
-    if (depth > kMost) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 Result<LooseRows> parse_json_rows(std::string_view text) {
-  if (too_deep(text)) return malformed("nested too deeply");
+  if (nests_too_deeply(text)) return malformed("nested too deeply");
   const Json whole = Json::parse(text, nullptr, false);
   if (whole.is_discarded()) return from_lines(text);
   if (is_columns(whole)) return from_columns(whole);
@@ -131,7 +112,7 @@ Result<LooseRows> parse_json_rows(std::string_view text) {
 }
 
 Result<Rows> parse_json_events(std::string_view text) {
-  if (too_deep(text)) return malformed("nested too deeply");
+  if (nests_too_deeply(text)) return malformed("nested too deeply");
   const Json list = Json::parse(text, nullptr, false);
   if (!list.is_array()) return malformed("events are no array");
   Rows events;

@@ -1,6 +1,8 @@
 #include "aggregate/pickle.h"
 
+#include <algorithm>
 #include <bit>
+#include <cctype>
 #include <charconv>
 #include <cstring>
 #include <unordered_map>
@@ -344,12 +346,12 @@ Result<Pickle> Pickle::parse(std::string_view text) { return PickleMachine(text)
 
 bool looks_like_pickle(std::string_view text) {
   if (text.size() > 1 && text[0] == '\x80') return text[1] >= 2 && text[1] <= 5;
-  for (const KnownGlobal& known : kGlobals) {
-    std::string begin = "c";
-    begin.append(known.module).append("\n").append(known.name).append("\n");
-    if (text.starts_with(begin)) return true;
-  }
-  return false;
+  // A global's module, alone in its line, and the full stop at the end.
+  if (!text.starts_with('c') || !text.ends_with('.')) return false;
+  const std::string_view module = text.substr(1, text.find('\n') - 1);
+  return std::all_of(module.begin(), module.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '.';
+  });
 }
 
 }  // namespace skein

@@ -58,7 +58,7 @@ class Pickle {
   const PickleValue* root_ = nullptr;
 };
 
-// Could this be a pickle? Of protocol 0 and 1 only those that begin with one of the globals.
+// Could this be a pickle? Of protocol 0 and 1 only those that begin with a global.
 bool looks_like_pickle(std::string_view text);
 
 }  // namespace skein

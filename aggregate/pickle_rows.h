@@ -39,6 +39,8 @@ struct PickleFrame {
   std::string tail;
 };
 PickleFrame pickle_frame(const RowType& type, std::size_t count);
+// An array of no rows and no fields.
+std::string empty_pickle();
 
 // A JSON value as protocol 0, as PyTables keeps what is neither number nor text; and back, nullopt
 // for a pickle of anything else.

@@ -161,21 +161,42 @@ class JsonReader {
 
 }  // namespace
 
-PickleFrame pickle_frame(const RowType& type, std::size_t count) {
-  PickleFrame frame;
-  std::string& head = frame.head;
-  head += "\x80\x03";
+namespace {
+
+// Up to the array's dtype, which follows.
+std::string array_head(std::size_t count) {
+  std::string head = "\x80\x03";
   head += "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n";
   head.append("K\0\x85" "C\x01" "b\x87R", 8);
   head += "(K\x01";
   put_whole(head, count);
-  head += '\x85';
-  put_dtype(head, type);
-  head += '\x89';
-  head += 'B';
-  put_u32(head, count * type.size_bytes);
-  frame.tail = "tb.";
+  return head += '\x85';
+}
+
+void put_bytes_head(std::string& out, std::size_t bytes) {
+  out += "\x89" "B";
+  put_u32(out, bytes);
+}
+
+constexpr const char* kArrayTail = "tb.";
+
+}  // namespace
+
+PickleFrame pickle_frame(const RowType& type, std::size_t count) {
+  PickleFrame frame{array_head(count), kArrayTail};
+  put_dtype(frame.head, type);
+  put_bytes_head(frame.head, count * type.size_bytes);
   return frame;
+}
+
+std::string empty_pickle() {
+  RowField number;
+  number.kind = RowField::Kind::kFloat;
+  number.item_bytes = sizeof(double);
+  std::string out = array_head(0);
+  put_element_dtype(out, number);
+  put_bytes_head(out, 0);
+  return out + kArrayTail;
 }
 
 std::string pickle_of_json(const Json& value) {

@@ -120,7 +120,7 @@ Result<std::unique_ptr<TableFile>> TableFile::open_for_reading(Fd file) {
 
 int TableFile::fd() const { return parts_->image.fd(); }
 bool TableFile::spoilt() const { return parts_->spoilt; }
-std::size_t TableFile::pending_bytes() const { return parts_->image.dirty_bytes(); }
+bool TableFile::unclear() const { return parts_->image.failed(); }
 
 Result<void> TableFile::Parts::make(const AddRows& change) {
   auto found = table(change.table);
@@ -213,9 +213,9 @@ Result<std::string> TableFile::metadata_json() { return skein::metadata_json(par
 
 Result<std::vector<std::string>> TableFile::members() {
   std::vector<std::string> names = {"metadata.json"};
-  const auto events = parts_->table("Events");
+  const auto events = has_object(parts_->file.get(), "Events");
   if (!events) return events.error();
-  if (*events != nullptr) names.emplace_back("events.json");
+  if (*events) names.emplace_back("events.json");
   const auto kept = parts_->frames();
   if (!kept) return kept.error();
   for (const auto& [number, row] : (*kept)->rows_by_number()) names.push_back(frame_name(number));

@@ -51,8 +51,8 @@ class TableFile {
   Result<void> start_journal();
   // What is in memory is not what is in the file: it must be closed, and opened anew.
   bool spoilt() const;
-  // Bytes that the next commit writes, about.
-  std::size_t pending_bytes() const;
+  // The last commit failed, but was recorded, so it will be there when the file is opened anew.
+  bool unclear() const;
 
   // Everything a reader sees is committed. nullopt: no such table.
   struct Shape {

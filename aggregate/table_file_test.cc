@@ -117,7 +117,9 @@ TEST_CASE("table file: metadata is merged, every kind of value comes back") {
                                    R"({"Camera.Name":"ü","Camera.Gain":1.5,"n":3,"ok":true,)"
                                    R"("list":[1,"a",null],"none":null,"empty":""})")).ok());
     REQUIRE(file->change(change_of(table("MetaData"), R"({"n":"now text","Camera.x.y":-1})")).ok());
-    for (const char* bad : {"[1]", "{", R"({"a..b":1})", R"({"":1})", R"({"a/b":1})"}) {
+    const std::string deep = R"({"a":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
+    for (const char* bad : {"[1]", "{", R"({"a..b":1})", R"({"":1})", R"({"a/b":1})",
+                            deep.c_str()}) {
       CHECK(file->change(change_of(table("MetaData"), bad)).error().code ==
             std::errc::bad_message);
     }

@@ -2,6 +2,7 @@
 
 #include "core/uuid.h"
 #include "dataserver/append_body.h"
+#include "dataserver/owner_reply.h"
 
 namespace skein {
 namespace {
@@ -15,20 +16,6 @@ Reply refusal_to_grow(const Error& error) {
   const bool conflict =
       error.code == std::errc::file_exists || error.code == std::errc::no_link;
   return conflict ? refusal(409, error.what) : refusal_of(error);
-}
-
-Reply elsewhere(const Owners::Verdict& verdict, const std::string& target, bool can_follow) {
-  using Kind = Owners::Verdict::Kind;
-  if (verdict.kind != Kind::kElsewhere) {
-    Reply reply = refusal(503, verdict.why);
-    if (verdict.kind == Kind::kUncertain) reply.add_field("Retry-After", "1");
-    return reply;
-  }
-  const std::string url = "http://" + verdict.owner.address.text() + target;
-  Reply reply = refusal(can_follow ? 307 : 409, "the file grows on " + verdict.owner.label());
-  reply.add_field("Location", url);
-  reply.add_field("Skein-Owner", verdict.owner.key());
-  return reply;
 }
 
 // A raw writer (docs/wire.md, "HTTP rules") knows no redirects.
@@ -63,7 +50,7 @@ class Appends::Text final : public BodySink {
 
  private:
   Reply carry_out(const AppendBytes& body) {
-    if (!is_here(verdict_)) return elsewhere(verdict_, target_, can_follow_);
+    if (!is_here(verdict_)) return reply_elsewhere(verdict_, target_, can_follow_);
     const SyncGate* const gate = appends_.store_.gate();
     if (gate && gate->failed()) return refusal(500, "the disk does not take what is written");
     const auto appended = appends_.files_.append(path_, body, id_);
@@ -101,7 +88,7 @@ class Appends::Seal final : public BodySink {
     const auto sealed = appends_.files_.seal(path_);
     if (sealed) return {};
     const bool absent = sealed.error().code == std::errc::no_such_file_or_directory;
-    if (absent && !is_here(verdict_)) return elsewhere(verdict_, target_, can_follow_);
+    if (absent && !is_here(verdict_)) return reply_elsewhere(verdict_, target_, can_follow_);
     return refusal_to_grow(sealed.error());
   }
 
@@ -113,17 +100,14 @@ class Appends::Seal final : public BodySink {
   Owners::Verdict verdict_;
 };
 
-Appends::Appends(FileStore& store, GrowingFiles& files, Owners& owners)
-    : store_(store), files_(files), owners_(owners) {}
+Appends::Appends(FileStore& store, GrowingFiles& files, Tables& tables, Owners& owners)
+    : store_(store), files_(files), tables_(tables), owners_(owners) {}
 
 std::unique_ptr<BodySink> Appends::append(const RequestHead& request, const Target& target) {
-  const auto asked = parse_append_target(target.path);
+  auto asked = parse_append_target(target.path);
   if (!asked) {
     const bool unknown = asked.error().code == std::errc::not_supported;
     return answer(refusal(unknown ? 415 : 400, asked.error().what));
-  }
-  if (asked->kind != GrowthKind::kText) {
-    return answer(refusal(501, "tables and containers are not implemented"));
   }
   if (target.directory) return answer(refusal(400, "a directory does not grow"));
   if (request.framing().kind == BodyFraming::Kind::kNone) {
@@ -141,6 +125,9 @@ std::unique_ptr<BodySink> Appends::append(const RequestHead& request, const Targ
     id = parse_request_id(*text);
     if (!id) return answer(refusal(400, "Skein-Request-Id must be a lower-case UUID"));
   }
+  if (asked->kind != GrowthKind::kText) {
+    return tables_.append(request, std::move(*asked), std::move(decoder));
+  }
   if (request.framing().length > GrowingFile::kMostBytes) {
     return answer(refusal(413, "one append has at most " +
                                    std::to_string(GrowingFile::kMostBytes) + " bytes"));
@@ -149,6 +136,7 @@ std::unique_ptr<BodySink> Appends::append(const RequestHead& request, const Targ
 }
 
 std::unique_ptr<BodySink> Appends::seal(const RequestHead& request, const ClusterPath& path) {
+  if (Tables::names_hdf5(path)) return tables_.seal(request, path);
   return std::make_unique<Seal>(*this, request, path);
 }
 

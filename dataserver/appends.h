@@ -1,5 +1,5 @@
 // The requests that make files grow, and end it (docs/wire.md, "Appends"): appends, seals, and the
-// claims of other nodes. Tables and containers are not text: they have their own verbs. Thread-safe.
+// claims of other nodes. Tables and series in HDF5 files: tables.h. Thread-safe.
 #pragma once
 
 #include <memory>
@@ -10,6 +10,7 @@
 #include "dataserver/growing_files.h"
 #include "dataserver/memory_budget.h"
 #include "dataserver/owners.h"
+#include "dataserver/tables.h"
 #include "dataserver/target.h"
 
 namespace skein {
@@ -20,7 +21,7 @@ class Appends {
   static constexpr std::size_t kBodyBudgetBytes = 64ull << 20;
 
   // All are borrowed.
-  Appends(FileStore& store, GrowingFiles& files, Owners& owners);
+  Appends(FileStore& store, GrowingFiles& files, Tables& tables, Owners& owners);
 
   // Precondition: names_append(target.path). Never null.
   std::unique_ptr<BodySink> append(const RequestHead& request, const Target& target);
@@ -36,6 +37,7 @@ class Appends {
 
   FileStore& store_;
   GrowingFiles& files_;
+  Tables& tables_;
   Owners& owners_;
   MemoryBudget budget_{kBodyBudgetBytes};
 };

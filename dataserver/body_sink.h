@@ -29,6 +29,9 @@ class BodySink {
   // finish() makes something visible that should be safe on the disk by then (sync_gate.h).
   virtual bool publishes() const { return false; }
 
+  // What finish() acknowledges is on the disk by then, as far as anybody asked for that.
+  virtual bool safe() const { return false; }
+
   // The answer is known and the body not wanted; a client that asked "Expect: 100-continue" need
   // not send it.
   virtual bool refuses() const { return false; }

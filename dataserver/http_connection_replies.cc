@@ -124,7 +124,7 @@ void HttpConnection::answer(Request request, Workbench& bench) {
   }
   const bool writes =
       request.verb == Metrics::Verb::kPut || request.verb == Metrics::Verb::kPost;
-  if (gate_ && writes && reply.status == 200) {
+  if (gate_ && writes && reply.status == 200 && !request.sink->safe()) {
     output_.require(gate_->ticket());
   }
   queue(std::move(reply), request, bench);

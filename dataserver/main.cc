@@ -25,6 +25,8 @@
 #include "dataserver/peer_loop.h"
 #include "dataserver/site.h"
 #include "dataserver/stage_shelf.h"
+#include "dataserver/table_engine.h"
+#include "dataserver/tables.h"
 #include "discovery/advertiser.h"
 
 namespace skein {
@@ -132,16 +134,20 @@ void wait_for_signal(const sigset_t& signals, StageShelf& shelf) {
   while (::sigtimedwait(&signals, nullptr, &pause) < 0) shelf.drop_expired();
 }
 
-// Tells the connections of every flush, and of other nodes' answers, as long as all are there.
+// Tells the connections of every flush, of other nodes' answers and of what was done to tables, as
+// long as all are there.
 class ReleaseWake {
  public:
-  ReleaseWake(SyncGate* gate, Owners& owners, PeerLoop& loop) : gate_(gate), owners_(owners) {
+  ReleaseWake(SyncGate* gate, Owners& owners, TableEngine* tables, PeerLoop& loop)
+      : gate_(gate), owners_(owners), tables_(tables) {
     if (gate_) gate_->on_release([&loop] { loop.wake(); });
     owners_.on_settled([&loop] { loop.wake(); });
+    if (tables_) tables_->on_done([&loop] { loop.wake(); });
   }
   ~ReleaseWake() {
     if (gate_) gate_->on_release({});
     owners_.on_settled({});
+    if (tables_) tables_->on_done({});
   }
   ReleaseWake(const ReleaseWake&) = delete;
   ReleaseWake& operator=(const ReleaseWake&) = delete;
@@ -149,6 +155,7 @@ class ReleaseWake {
  private:
   SyncGate* const gate_;
   Owners& owners_;
+  TableEngine* const tables_;
 };
 
 int serve(const ServerOptions& options, const sigset_t& signals) {
@@ -173,8 +180,11 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
                 {.most_at_once = std::max(1, static_cast<int>(options.threads / 4)),
                  .timeout = options.node_deadline});
   Owners owners(**store, sources);
-  Appends appends(**store, **growing, owners);
-  Site site(**store, shelf, appends, mirror, status, metrics);
+  auto table_engine = TableEngine::open(**store);
+  if (!table_engine) return cannot_serve(table_engine.error().what);
+  Tables tables(**store, std::move(*table_engine), owners);
+  Appends appends(**store, **growing, tables, owners);
+  Site site(**store, shelf, appends, tables, mirror, status, metrics);
   MemoryBudget drain_budget(kDrainBudgetBytes);
   auto http = PeerLoop::start(
       std::move(*listener),
@@ -186,7 +196,7 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
       },
       turn_away);
   if (!http) return cannot_serve(http.error().what);
-  const ReleaseWake wake((*store)->gate(), owners, **http);
+  const ReleaseWake wake((*store)->gate(), owners, tables.engine(), **http);
   add_gauges(metrics, **store, **growing, **http);
   metrics.add_gauge("skein_kept_stages", "Files whose writer died between close and seal.",
                     [&kept] { return static_cast<double>(kept.count()); });

@@ -68,9 +68,15 @@ ClusterPath tail(const ClusterPath& path, std::size_t count) {
 
 }  // namespace
 
-Site::Site(FileStore& store, StageShelf& shelf, Appends& appends, Mirror& mirror,
+Site::Site(FileStore& store, StageShelf& shelf, Appends& appends, Tables& tables, Mirror& mirror,
            NodeStatus& status, const Metrics& metrics)
-    : store_(store), shelf_(shelf), appends_(appends), mirror_(mirror), status_(status), metrics_(metrics) {}
+    : store_(store),
+      shelf_(shelf),
+      appends_(appends),
+      tables_(tables),
+      mirror_(mirror),
+      status_(status),
+      metrics_(metrics) {}
 
 std::unique_ptr<BodySink> Site::begin(RequestHead request) {
   const std::string_view method = request.method();
@@ -91,7 +97,9 @@ std::unique_ptr<BodySink> Site::begin(RequestHead request) {
   if (!reads) return put(request, *target);
   // A moved head keeps its text in place, so what the target borrows stays.
   const auto head = std::make_shared<const RequestHead>(std::move(request));
-  return answer_later([this, head, target = *target] { return get(*head, target); });
+  const auto plainly = [this, head, target = *target] { return get(*head, target); };
+  if (auto sink = tables_.get(head, *target, plainly)) return sink;
+  return answer_later(plainly);
 }
 
 Reply Site::get(const RequestHead& request, const Target& target) {

@@ -13,6 +13,7 @@
 #include "dataserver/node_status.h"
 #include "dataserver/put_file.h"
 #include "dataserver/stage_shelf.h"
+#include "dataserver/tables.h"
 #include "dataserver/target.h"
 
 namespace skein {
@@ -20,7 +21,7 @@ namespace skein {
 class Site {
  public:
   // All are borrowed.
-  Site(FileStore& store, StageShelf& shelf, Appends& appends, Mirror& mirror, NodeStatus& status,
+  Site(FileStore& store, StageShelf& shelf, Appends& appends, Tables& tables, Mirror& mirror, NodeStatus& status,
        const Metrics& metrics);
 
   // Never null.
@@ -40,6 +41,7 @@ class Site {
   FileStore& store_;
   StageShelf& shelf_;
   Appends& appends_;
+  Tables& tables_;
   Mirror& mirror_;
   NodeStatus& status_;
   const Metrics& metrics_;

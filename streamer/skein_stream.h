@@ -1,0 +1,105 @@
+/* Records image series into a Skein cluster: the C interface of libskein-streamer.
+ *
+ * Every call returns SKEIN_OK or says what went wrong; skein_error_text() has the sentence. Nothing
+ * is thrown. A cluster handle may be used by several threads, and outlives its series. Of a series,
+ * skein_series_submit(), _event() and _counters() may be called by several threads at once;
+ * _finish() and _close() by one, when no other call is under way.
+ *
+ * Pixels are an array [width][height][depth] with strides in bytes, x along the width. Manual page:
+ * skein-streamer(3). Structures are set up by their _init() function, so that later versions can
+ * add members at the end.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct skein_cluster skein_cluster;
+typedef struct skein_series skein_series;
+
+enum {
+  SKEIN_OK = 0,
+  SKEIN_WRONG = 1,      /* an argument, or a call at the wrong time; nothing happened */
+  SKEIN_EXISTS = 2,     /* the series, or the frame's number, is taken */
+  SKEIN_FULL = 3,       /* no room until the deadline; the frame was not accepted */
+  SKEIN_NO_NODE = 4,    /* no node of the cluster answers */
+  SKEIN_TIMED_OUT = 5,  /* frames are still on their way; call again */
+  SKEIN_INCOMPLETE = 6, /* finish: frames are missing; skein_series_missing() names them */
+  SKEIN_FAILED = 7      /* anything else */
+};
+
+enum { SKEIN_UINT8 = 0, SKEIN_UINT16 = 1, SKEIN_FLOAT32 = 2 };            /* pixels */
+enum { SKEIN_RAW = 0, SKEIN_HUFFMAN = 1, SKEIN_ZSTD = 2 };                /* codecs */
+
+/* The sentence for this thread's last call that did not return SKEIN_OK; valid until its next call. */
+const char* skein_error_text(void);
+const char* skein_version(void);
+
+/* `cluster`: the nodes whose name holds it, "" = all. `nodes`: URLs separated by commas, and no
+ * others are looked for; NULL = mDNS and this host's registry. Waits `settle_ms` at most. */
+int skein_cluster_open(const char* cluster, const char* nodes, int settle_ms,
+                       skein_cluster** opened);
+/* After its last series is closed. NULL is nothing. */
+void skein_cluster_close(skein_cluster* cluster);
+
+typedef struct skein_series_options {
+  size_t struct_bytes; /* set by init */
+  const char* path;    /* in the cluster: "2024_05_02/run1.pcs"; must not exist */
+  int pixel_type;      /* default SKEIN_UINT16 */
+  uint32_t width, height, depth; /* pixels; depth default 1 */
+  int codec;           /* default SKEIN_RAW */
+  int quantize;        /* not 0: by square root, uint16 only, not with SKEIN_RAW */
+  float quantize_offset, quantize_scale;
+  const char* metadata_json; /* one flat object, or NULL */
+  int64_t size_c, size_z, size_t_; /* frames along C, Z and T; -1 = open; default 1, 1, -1 */
+  const char* dim_order;     /* default "XYCZT" */
+  uint64_t queue_bytes;      /* most bytes accepted and not stored; default 256 MiB */
+  unsigned encode_threads;   /* 0 = half of the processors */
+  const char* recovery_folder; /* keeps what no node takes; NULL = nothing is kept */
+} skein_series_options;
+void skein_series_options_init(skein_series_options* options);
+
+int skein_series_create(skein_cluster* cluster, const skein_series_options* options,
+                        skein_series** created);
+
+typedef struct skein_frame {
+  size_t struct_bytes;  /* set by init */
+  const void* pixels;   /* pixel [0][0][0] */
+  size_t size_bytes;    /* of the memory, where strides are all 0 */
+  ptrdiff_t strides[3]; /* bytes to the neighbour along x, y, z; all 0: dense, x fastest */
+  uint64_t timestamp;
+} skein_frame;
+void skein_frame_init(skein_frame* frame);
+
+/* Copies the frame; it is stored, or named by finish. `index` counts from 0. Returns within
+ * `wait_ms`, which may be 0. */
+int skein_series_submit(skein_series* series, uint64_t index, const skein_frame* frame, int wait_ms);
+/* `unix_time`: seconds. */
+int skein_series_event(skein_series* series, const char* name, const char* description,
+                       double unix_time);
+/* Waits for all frames and marks the series complete. `metadata_json`: what is to be added, or NULL. */
+int skein_series_finish(skein_series* series, const char* metadata_json, int wait_ms);
+/* After SKEIN_INCOMPLETE: the numbers that are not stored, in order. Fills at most `most`, returns
+ * how many there are. */
+size_t skein_series_missing(skein_series* series, uint64_t* indices, size_t most);
+
+typedef struct skein_counters {
+  size_t struct_bytes; /* set by the caller: sizeof(skein_counters) */
+  uint64_t accepted_frames, stored_frames, failed_frames;
+  uint64_t coding_frames;            /* before the encoder */
+  uint64_t queued_bytes, sent_bytes; /* of files */
+  uint64_t offered_again_files;
+  double headroom_s;                 /* until the queue is full; infinity: it is not filling */
+} skein_counters;
+int skein_series_counters(skein_series* series, skein_counters* counters);
+
+/* What is not stored yet is given up: finish first. NULL is nothing. */
+void skein_series_close(skein_series* series);
+
+#ifdef __cplusplus
+}
+#endif

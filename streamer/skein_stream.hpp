@@ -1,0 +1,84 @@
+// C++ over skein_stream.h: handles that close themselves, errors as exceptions in the caller's own
+// code. Header only, so that no C++ ABI lies between a program and the library. Threads: as there.
+#pragma once
+
+#include <skein/skein_stream.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace skein_stream {
+
+// `status` is one of skein_stream.h.
+class Error : public std::runtime_error {
+ public:
+  Error(int status, const char* what) : std::runtime_error(what), status(status) {}
+  const int status;
+};
+
+inline void check(int status) {
+  if (status != SKEIN_OK) throw Error(status, skein_error_text());
+}
+
+class Cluster {
+ public:
+  explicit Cluster(const std::string& cluster, const char* nodes = nullptr, int settle_ms = 2000) {
+    skein_cluster* opened = nullptr;
+    check(skein_cluster_open(cluster.c_str(), nodes, settle_ms, &opened));
+    handle_.reset(opened);
+  }
+  skein_cluster* get() const { return handle_.get(); }
+
+ private:
+  struct Close {
+    void operator()(skein_cluster* cluster) const { skein_cluster_close(cluster); }
+  };
+  std::unique_ptr<skein_cluster, Close> handle_;
+};
+
+struct Options : skein_series_options {
+  Options() { skein_series_options_init(this); }
+};
+
+class Series {
+ public:
+  Series(const Cluster& cluster, const Options& options) {
+    skein_series* created = nullptr;
+    check(skein_series_create(cluster.get(), &options, &created));
+    handle_.reset(created);
+  }
+  // Rows of pixels without padding. False if there was no room in time: the frame is not accepted.
+  bool submit(std::uint64_t index, const void* pixels, std::size_t size_bytes, int wait_ms) {
+    skein_frame frame;
+    skein_frame_init(&frame);
+    frame.pixels = pixels;
+    frame.size_bytes = size_bytes;
+    const int status = skein_series_submit(handle_.get(), index, &frame, wait_ms);
+    if (status == SKEIN_FULL) return false;
+    check(status);
+    return true;
+  }
+  void event(const std::string& name, const std::string& description, double unix_time) {
+    check(skein_series_event(handle_.get(), name.c_str(), description.c_str(), unix_time));
+  }
+  // The numbers of frames that are not stored; none: the series is complete.
+  std::vector<std::uint64_t> finish(int wait_ms, const char* metadata_json = nullptr) {
+    const int status = skein_series_finish(handle_.get(), metadata_json, wait_ms);
+    if (status != SKEIN_INCOMPLETE) check(status);
+    if (status == SKEIN_OK) return {};
+    std::vector<std::uint64_t> missing(skein_series_missing(handle_.get(), nullptr, 0));
+    skein_series_missing(handle_.get(), missing.data(), missing.size());
+    return missing;
+  }
+  skein_series* get() const { return handle_.get(); }
+
+ private:
+  struct Close {
+    void operator()(skein_series* series) const { skein_series_close(series); }
+  };
+  std::unique_ptr<skein_series, Close> handle_;
+};
+
+}  // namespace skein_stream

@@ -1,0 +1,105 @@
+"""libskein-streamer as instrument software meets it: the examples, built against what is installed."""
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+from frame_reader import Frame
+from harness import BUILD, REPOSITORY, skein
+
+EXAMPLES = REPOSITORY / "examples"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The environment of a user of the package, installed into a folder of its own."""
+    root = tmp_path_factory.mktemp("installed")
+    done = subprocess.run(["meson", "install", "-C", str(BUILD), "--no-rebuild", "--quiet",
+                           "--destdir", str(root)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    package = next(root.rglob("skein-streamer.pc"))
+    return {**os.environ, "PKG_CONFIG_PATH": str(package.parent), "PKG_CONFIG_SYSROOT_DIR": str(root),
+            "LD_LIBRARY_PATH": str(package.parent.parent)}
+
+
+def run(command, environment, timeout=60):
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=timeout,
+                          env={**os.environ, **environment})
+
+
+@pytest.fixture(scope="module")
+def program(installed, tmp_path_factory):
+    def build(source, compiler):
+        if shutil.which(compiler) is None:
+            pytest.skip(f"no {compiler}")
+        flags = run(["pkg-config", "--cflags", "--libs", "skein-streamer"], installed)
+        assert flags.returncode == 0, flags.stderr
+        made = tmp_path_factory.mktemp("program") / "camera"
+        built = run([compiler, "-Wall", "-Wextra", "-Werror", EXAMPLES / source, *flags.stdout.split(),
+                     "-o", made], installed)
+        assert built.returncode == 0, built.stderr
+        return made
+
+    return build
+
+
+def expected_pixels(n):
+    return tuple(100 + (i * 7 + n) % 50 for i in range(64 * 48))
+
+
+@pytest.mark.skipif("sanitize" in str(BUILD) or "san" in BUILD.name, reason="not with a sanitizer")
+@pytest.mark.parametrize("source, compiler, suffix", [("camera.c", "cc", "pzf"),
+                                                      ("camera.cc", "c++", "szf")])
+def test_the_example_camera_records_a_series(servers, installed, program, source, compiler, suffix):
+    nodes = [servers(), servers()]
+    camera = program(source, compiler)
+    arguments = [",".join(s.url for s in nodes), "lab/run.pcs", 60]
+    done = run([camera, *arguments], installed)
+    assert done.returncode == 0, done.stderr
+    checked = skein("series", "check", "--decode", "/lab/run.pcs", nodes=nodes)
+    assert checked.returncode == 0 and "complete: 60 of 60" in checked.stdout, checked
+    for n in (0, 49, 50, 59):
+        found = [s.root / f"lab/run.pcs/frame{n:05d}.{suffix}" for s in nodes]
+        file = next(path for path in found if path.exists())
+        assert Frame(file.read_bytes()).pixels() == expected_pixels(n)
+    again = run([camera, *arguments], installed)
+    assert again.returncode == 1 and "exists" in again.stderr
+
+
+@pytest.mark.skipif("san" in BUILD.name, reason="not with a sanitizer")
+def test_numpy_arrays_of_any_strides_are_streamed_from_python(servers, installed, tmp_path):
+    numpy = pytest.importorskip("numpy")
+    nodes = [servers()]
+    library = next(pathlib.Path(installed["LD_LIBRARY_PATH"]).glob("libskein-streamer.so.0"))
+    environment = {**installed, "SKEIN_STREAMER": str(library)}
+    stack = numpy.arange(5 * 12 * 8, dtype="u2").reshape(5, 12, 8)
+    views = {"plain": stack, "turned": stack.transpose(0, 2, 1), "backwards": stack[:, ::-1, ::2],
+             "floats": stack.astype("f4")}
+    for name, view in views.items():
+        code = ("import sys, numpy; sys.path.insert(0, sys.argv[1]); import stream_numpy as s\n"
+                "a = numpy.arange(480, dtype='u2').reshape(5, 12, 8)\n"
+                "v = {'plain': a, 'turned': a.transpose(0, 2, 1), 'backwards': a[:, ::-1, ::2],\n"
+                "     'floats': a.astype('f4')}[sys.argv[3]]\n"
+                "s.stream(sys.argv[2], f'py/{sys.argv[3]}.pcs', v)")
+        done = run(["/usr/bin/python3", "-c", code, EXAMPLES, nodes[0].url, name], environment)
+        assert done.returncode == 0, done.stderr
+        for n in range(5):
+            frame = Frame((nodes[0].root / f"py/{name}.pcs/frame{n:05d}.pzf").read_bytes())
+            order = frame.order.decode()
+            assert frame.shape == (*view.shape[1:], 1)
+            assert frame.bytes == view[n].tobytes(order)
+    numpy.save(tmp_path / "wrong.npy", stack.astype("i4"))
+    refused = run(["/usr/bin/python3", EXAMPLES / "stream_numpy.py", nodes[0].url, "py/wrong.pcs",
+                   tmp_path / "wrong.npy"], environment)
+    assert refused.returncode == 1 and "float32" in refused.stderr
+    assert not (nodes[0].root / "py/wrong.pcs").exists()
+
+
+def test_only_the_public_names_leave_the_library():
+    if shutil.which("nm") is None:
+        pytest.skip("no nm")
+    listed = run(["nm", "-D", "--defined-only", BUILD / "streamer" / "libskein-streamer.so.0"], {})
+    names = [line.split()[-1].split("@")[0] for line in listed.stdout.splitlines()]
+    assert "skein_series_submit" in names
+    assert [name for name in names if not name.startswith(("skein_", "SKEIN_"))] == []

@@ -301,3 +301,17 @@ def test_kill_9_tears_no_table(sync):
     ended = subprocess.run([sys.executable, FAULTS / "table_crash.py", "--rounds", "5", "--sync", sync],
                            capture_output=True, text=True, timeout=110)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_one_node_owns_a_table_and_another_redirects_to_it(servers):
+    first, second = servers(advertise="local"), servers(advertise="local")
+    if first.put("/__aggregate_h5r/own.h5r/T", npy(fits(2))).status == 501:
+        pytest.skip("built without HDF5")
+    # The nodes find each other by the registry; until then the second one does not know.
+    moved = harness.eventually(
+        lambda: (reply := second.put("/__aggregate_h5r/own.h5r/T", npy(fits(2)))).status != 503
+        and reply, 10, "the owner is known")
+    assert moved.status == 307, moved
+    assert moved.headers["Location"] == f"{first.url.rstrip('/')}/__aggregate_h5r/own.h5r/T"
+    assert not (second.root / "own.h5r").exists()
+    assert len(numpy.load(io.BytesIO(first.get("/own.h5r/T.npy").body))) == 2

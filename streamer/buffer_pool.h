@@ -4,8 +4,10 @@
 // Bounds the bytes that are out, so it is the streamer's queue limit too. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -18,6 +20,12 @@
 namespace skein {
 
 class BufferPool {
+  struct Buffer {
+    std::unique_ptr<char[]> bytes;
+    std::size_t size = 0;      // as lent
+    std::size_t capacity = 0;
+  };
+
  public:
   explicit BufferPool(std::uint64_t limit_bytes) : limit_bytes_(limit_bytes) {}
 
@@ -25,39 +33,48 @@ class BufferPool {
   class Lent {
    public:
     Lent(Lent&& other) noexcept
-        : pool_(std::exchange(other.pool_, nullptr)), bytes_(std::move(other.bytes_)) {}
+        : pool_(std::exchange(other.pool_, nullptr)), buffer_(std::move(other.buffer_)) {}
     Lent& operator=(Lent&&) = delete;
     ~Lent() {
-      if (pool_ != nullptr) pool_->give_back(std::move(bytes_));
+      if (pool_ != nullptr) pool_->give_back(std::move(buffer_));
     }
-    char* data() { return bytes_.data(); }
-    std::size_t size() const { return bytes_.size(); }
-    std::span<const char> bytes() const { return bytes_; }
-    std::string_view text() const { return {bytes_.data(), bytes_.size()}; }
+    char* data() { return buffer_.bytes.get(); }
+    std::size_t size() const { return buffer_.size; }
+    std::span<const char> bytes() const { return {buffer_.bytes.get(), buffer_.size}; }
+    std::string_view text() const { return {buffer_.bytes.get(), buffer_.size}; }
 
    private:
     friend class BufferPool;
-    Lent(BufferPool* pool, std::vector<char> bytes) : pool_(pool), bytes_(std::move(bytes)) {}
+    Lent(BufferPool* pool, Buffer buffer) : pool_(pool), buffer_(std::move(buffer)) {}
     BufferPool* pool_;
-    std::vector<char> bytes_;
+    Buffer buffer_;
   };
 
   // A buffer of exactly that size, contents unspecified; nullopt if it was not free by the deadline.
   // One that is larger than the limit is lent when nothing else is out.
   std::optional<Lent> take(std::size_t size_bytes, Deadline deadline);
 
+  // The same for work that can wait: nullopt, at once, if more than half of the limit would be out.
+  std::optional<Lent> take_spare(std::size_t size_bytes);
+
   std::uint64_t limit_bytes() const { return limit_bytes_; }
+  std::uint64_t out_bytes() const { return out_bytes_; }
 
  private:
-  void give_back(std::vector<char> buffer);
+  // Buffers looked at for one that fits: in a stream of equal frames the first one does.
+  static constexpr std::size_t kLookAt = 16;
+
+  // With the lock held; gives it up to make memory.
+  Lent lend(std::size_t size_bytes, std::unique_lock<std::mutex>& lock);
+  void give_back(Buffer buffer);
   bool has_room(std::size_t size_bytes) const;
 
   const std::uint64_t limit_bytes_;
 
   std::mutex mutex_;  // guards everything below
   std::condition_variable returned_;
-  std::uint64_t out_bytes_ = 0;
-  std::vector<std::vector<char>> free_;  // last returned last: its memory is the warmest
+  std::atomic<std::uint64_t> out_bytes_ = 0;  // read without it
+  std::vector<Buffer> free_;  // last returned last: its memory is the warmest
   std::uint64_t free_bytes_ = 0;         // capacity of free_; with out_bytes_ within the limit
 };
 

@@ -3,14 +3,19 @@
 //
 // A file goes to the node that the placement function names; if that node is gone, full or failing,
 // to the other ones, least loaded first, each asked once. So does a file whose node has half of the
-// queue already: one slow node must not stop the stream. What no node takes is a failure: its
-// bytes are written to the recovery folder (kept_files.h), and finish() names it. So are files
-// that are still on their way when the streamer ends: nothing accepted is dropped.
+// queue already: one slow node must not stop the stream. While an outage leaves no node to go to,
+// files wait (Options::patience). What no node takes is a failure: its bytes are written to the
+// recovery folder (kept_files.h), and finish() names it. So are files that are still on their way
+// when the streamer ends: nothing accepted is dropped.
+//
+// With each file goes its checksum (docs/wire.md, "Checksums"): a Skein node publishes only what
+// arrived as it was put.
 //
 // Thread-safe. `membership` and `client` outlive it. on_done is called from its threads, without
 // locks held, once per accepted file; it may call put() only if that cannot wait (kRefuse).
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -29,6 +34,7 @@
 #include "core/error.h"
 #include "core/path.h"
 #include "discovery/membership.h"
+#include "streamer/backlog.h"
 #include "streamer/buffer_pool.h"
 #include "streamer/kept_files.h"
 #include "streamer/node_stream.h"
@@ -47,6 +53,7 @@ class FileStreamer {
   enum class Overload {
     kRefuse,  // returns no_buffer_space at once
     kWait,    // waits for room until its deadline
+    kSpill,   // the same, while files go from the queue to the local disk, to be sent later
   };
   struct Done {
     const ClusterPath& path;
@@ -60,19 +67,26 @@ class FileStreamer {
     Overload overload = Overload::kWait;
     PlaceFunction place = place_round_robin();
     NodeStream::Options node;
-    std::filesystem::path recovery_folder;  // "" = failed bytes are not kept
+    std::chrono::milliseconds patience{30000};  // of a file that no node takes during an outage
+    // Where failed and spilled files lie. "" = failed bytes are not kept, and nothing is spilled.
+    std::filesystem::path recovery_folder;
+    std::uint64_t spill_bytes = std::uint64_t{16} << 30;  // most bytes spilled at one time
+    bool checksums = true;
     std::function<void(const Done&)> on_done;
   };
   struct Counters {
     std::uint64_t accepted_files = 0, accepted_bytes = 0;
     std::uint64_t refused_files = 0;  // by put(), for lack of room
-    std::uint64_t queued_files = 0, queued_bytes = 0, queue_limit_bytes = 0;  // not answered yet
+    // Not answered yet: queued_bytes in memory, spilled ones on the disk; queued_files are both.
+    std::uint64_t queued_files = 0, queued_bytes = 0, queue_limit_bytes = 0;
+    std::uint64_t spilled_files = 0, spilled_bytes = 0, spill_limit_bytes = 0;
+    std::uint64_t spilled_in_all_files = 0;
     std::uint64_t sent_files = 0, sent_bytes = 0;  // handed to a socket, repeats included
     std::uint64_t stored_files = 0, stored_bytes = 0;  // acknowledged by a node
     std::uint64_t failed_files = 0;
     std::uint64_t offered_again_files = 0;  // after a broken connection, or to another node
     double accepted_bytes_per_s = 0, stored_bytes_per_s = 0;  // over the last two seconds
-    // Until the queue is full if both rates stay; infinity: it is not filling.
+    // Until queue, and spill folder, are full if both rates stay; infinity: they are not filling.
     double headroom_s = 0;
     std::string slowest_node;  // the label of the one with most bytes queued; "" if none has any
   };
@@ -88,7 +102,7 @@ class FileStreamer {
   ~FileStreamer();
 
   // Copies the bytes and returns. `key`: see placing.h. Errors: no_buffer_space (the queue was full
-  // until `deadline`), host_unreachable (no node alive), invalid_argument (the root, or a private
+  // until `deadline`), host_unreachable (no node has been alive yet), invalid_argument (the root, or a private
   // path), operation_canceled (after abandon()); then nothing was accepted.
   Result<Ticket> put(const ClusterPath& path, std::span<const char> bytes, Deadline deadline,
                      std::string_view key = {});
@@ -115,6 +129,11 @@ class FileStreamer {
   // bounded time; later put()s are refused.
   std::vector<Failure> abandon();
 
+  // Takes over what ended programs left in the recovery folder, to be sent like spilled files: each
+  // becomes an accepted file, and its copy there goes once a node has it. Returns how many.
+  // Errors: of reading the folder; operation_canceled (after abandon()).
+  Result<std::uint64_t> send_left_behind();
+
   Counters counters() const;
 
  private:
@@ -125,20 +144,24 @@ class FileStreamer {
   };
   std::shared_ptr<const Routes> routes_to(const NodeSnapshot& nodes);
   bool place(const OutgoingPtr& file, const Routes& routes, NodeStream* preferred);
-  void fail_unplaced(const OutgoingPtr& file);
+  // Waits for the end of an outage, or fails.
+  void put_aside(const OutgoingPtr& file, std::errc code);
+  std::vector<OutgoingPtr> take_waiting(std::uint64_t bytes);
+  std::vector<std::shared_ptr<NodeStream>> all_streams() const;
+  Backlog::Events backlog_events();
   // What the streams report.
   void stored(std::span<const OutgoingPtr> files, const Node& node);
   void failed(const OutgoingPtr& file, const Error& why);
   void returned(const std::vector<OutgoingPtr>& files, const Error& why);
   // These with the lock held.
   std::shared_ptr<NodeStream> stream_to(const Node& node);
-  void closed(const OutgoingFile& file);
 
   Membership& membership_;
   NodeClient& client_;
   const Options options_;
   BufferPool buffers_;
   KeptFiles kept_;
+  std::atomic<bool> had_nodes_ = false;
 
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable closing_;  // files of tickets_
@@ -151,6 +174,8 @@ class FileStreamer {
   std::map<std::string, std::shared_ptr<NodeStream>> streams_;  // by Node::key()
   std::vector<std::shared_ptr<NodeStream>> retired_;  // to addresses their nodes have left
   std::shared_ptr<const Routes> routes_;  // for the last snapshot
+
+  Backlog backlog_;  // last: its thread uses all of the above
 };
 
 }  // namespace skein

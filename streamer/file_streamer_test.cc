@@ -10,77 +10,13 @@
 #include <sstream>
 
 #include "cache/scratch_folder.h"
-#include "client/scripted_server.h"
+#include "core/checksum.h"
+#include "streamer/streamer_scene.h"
 
 namespace skein {
 namespace {
 
 using namespace std::chrono_literals;
-
-Deadline soon() { return Deadline::after(20s); }
-
-FileStreamer::Options quick_options() {
-  FileStreamer::Options options;
-  options.node.stall = 300ms;
-  options.node.give_up = 300ms;
-  return options;
-}
-
-std::string name_of(int n) { return "s/frame" + std::to_string(n) + ".pzf"; }
-
-std::span<const char> span_of(const std::string& text) { return {text.data(), text.size()}; }
-
-// Some nodes, a client and a streamer over them.
-struct Rig {
-  std::vector<std::unique_ptr<MemoryNode>> nodes;
-  NodeClient client{500ms};
-  std::unique_ptr<FixedMembership> membership;
-  std::unique_ptr<FileStreamer> streamer;
-
-  explicit Rig(int count, FileStreamer::Options options = quick_options()) {
-    NodeList list;
-    for (int i = 0; i < count; ++i) {
-      nodes.push_back(std::make_unique<MemoryNode>());
-      list.push_back(nodes.back()->node());
-    }
-    membership = std::make_unique<FixedMembership>(std::move(list));
-    streamer = std::make_unique<FileStreamer>(*membership, client, std::move(options));
-  }
-  ~Rig() { streamer.reset(); }
-
-  void put(int n, std::size_t size = 1000) {
-    const std::string bytes = sample_bytes(size, static_cast<unsigned>(n + 1));
-    REQUIRE(streamer->put(path_of(name_of(n)), span_of(bytes), soon()));
-  }
-  bool stored_somewhere(int n, std::size_t size = 1000) {
-    const std::string bytes = sample_bytes(size, static_cast<unsigned>(n + 1));
-    for (auto& node : nodes) {
-      if (node->file(name_of(n)) == bytes) return true;
-    }
-    return false;
-  }
-};
-
-// Makes a node answer nothing until released.
-class Held {
- public:
-  explicit Held(MemoryNode& node) {
-    node.interrupt([held = held_](ScriptedServer&, HttpStream&,
-                                  const RequestHead&) -> std::optional<bool> {
-      held->wait(true);
-      return std::nullopt;
-    });
-  }
-  ~Held() { release(); }
-  void release() {
-    *held_ = false;
-    held_->notify_all();
-  }
-
- private:
-  // The node may look at it after this is gone.
-  const std::shared_ptr<std::atomic<bool>> held_ = std::make_shared<std::atomic<bool>>(true);
-};
 
 TEST_CASE("streamer: every file arrives whole, spread over the nodes in turns") {
   Rig rig(3);
@@ -357,6 +293,28 @@ TEST_CASE("streamer: a full node hands its files on, and where all are full the 
     kept << in.rdbuf();
     CHECK(kept.str() == sample_bytes(1000, 4));
   }
+}
+
+TEST_CASE("streamer: a checksum goes with each file; one that a node finds damaged goes elsewhere") {
+  Rig rig(2);
+  std::atomic<int> damaged = 0, wrong = 0;
+  const auto check = [&](HttpStream& stream, const RequestHead& head, MemoryNode& node) {
+    const std::string body = receive_body(stream, head);
+    wrong += head.find("Repr-Digest") != std::optional<std::string_view>(checksum_field(checksum_of(body)));
+    if (&node == rig.nodes[0].get() && damaged++ < 3) return reply(stream, 400);
+    node.add(std::string(head.target().substr(1)), body);
+    return reply(stream, 200);
+  };
+  for (auto& node : rig.nodes) {
+    node->interrupt([&](ScriptedServer&, HttpStream& stream, const RequestHead& head) {
+      return std::optional(check(stream, head, *node));
+    });
+  }
+  for (int n = 0; n < 20; ++n) rig.put(n);
+  CHECK(rig.streamer->finish(soon())->empty());
+  for (int n = 0; n < 20; ++n) CHECK(rig.stored_somewhere(n));
+  CHECK(damaged > 3);
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("streamer: a name that is taken is a failure of that file alone") {

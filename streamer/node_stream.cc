@@ -85,8 +85,9 @@ bool NodeStream::push(const OutgoingPtr& file) {
     if (ending_ || SteadyClock::now() < resting_until_) return false;
     first = waiting_.empty();
     waiting_.push_back(file);
+    waiting_bytes_ += file->size_bytes;
     ++counters_.pending_files;
-    counters_.pending_bytes += file->size_bytes();
+    counters_.pending_bytes += file->size_bytes;
   }
   if (first) work_.notify_one();
   return true;
@@ -97,10 +98,11 @@ std::vector<OutgoingPtr> NodeStream::take_waiting(std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   std::uint64_t got = 0;
   while (got < bytes && !waiting_.empty()) {
-    got += waiting_.back()->size_bytes();
+    got += waiting_.back()->size_bytes;
     taken.push_back(std::move(waiting_.back()));
     waiting_.pop_back();
   }
+  waiting_bytes_ -= got;
   counters_.pending_files -= taken.size();
   counters_.pending_bytes -= got;
   return taken;
@@ -122,6 +124,7 @@ std::vector<OutgoingPtr> NodeStream::end() {
   left.insert(left.end(), waiting_.begin(), waiting_.end());
   unanswered_.clear();
   waiting_.clear();
+  waiting_bytes_ = 0;
   counters_.pending_files = counters_.pending_bytes = 0;
   return left;
 }
@@ -129,6 +132,11 @@ std::vector<OutgoingPtr> NodeStream::end() {
 std::uint64_t NodeStream::pending_bytes() const {
   const std::lock_guard lock(mutex_);
   return counters_.pending_bytes;
+}
+
+std::uint64_t NodeStream::waiting_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_bytes_;
 }
 
 NodeStream::Counters NodeStream::counters() const {
@@ -198,11 +206,12 @@ bool NodeStream::next_batch(std::vector<OutgoingPtr>& batch) {
   if (unanswered_.empty()) progress_ = SteadyClock::now();
   std::uint64_t bytes = 0;
   while (!waiting_.empty() && batch.size() < kBatchFiles && bytes < kBatchBytes) {
-    bytes += waiting_.front()->size_bytes();
+    bytes += waiting_.front()->size_bytes;
     batch.push_back(waiting_.front());
     unanswered_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
+  waiting_bytes_ -= bytes;
   return true;
 }
 
@@ -211,7 +220,7 @@ void NodeStream::send_all(int socket) {
   while (next_batch(batch)) {
     if (auto sent = send_batch(socket, batch, host_line_); !sent) return break_off(sent.error());
     std::uint64_t bytes = 0;
-    for (const OutgoingPtr& file : batch) bytes += file->size_bytes();
+    for (const OutgoingPtr& file : batch) bytes += file->size_bytes;
     const std::lock_guard lock(mutex_);
     counters_.sent_files += batch.size();
     counters_.sent_bytes += bytes;
@@ -253,7 +262,7 @@ void NodeStream::read_answers(int socket) {
 
 std::chrono::milliseconds NodeStream::longest_silence() const {
   std::uint64_t bytes = 0;
-  for (const OutgoingPtr& file : unanswered_) bytes += file->size_bytes();
+  for (const OutgoingPtr& file : unanswered_) bytes += file->size_bytes;
   return options_.stall + std::chrono::milliseconds(bytes / kSlowDiskBytesPerMs);
 }
 
@@ -263,7 +272,7 @@ OutgoingPtr NodeStream::take_answered() {
   OutgoingPtr file = std::move(unanswered_.front());
   unanswered_.pop_front();
   --counters_.pending_files;
-  counters_.pending_bytes -= file->size_bytes();
+  counters_.pending_bytes -= file->size_bytes;
   return file;
 }
 
@@ -274,12 +283,13 @@ void NodeStream::settle(std::vector<OutgoingPtr>& stored, OutgoingPtr file, int 
   }
   if (status == 405) return settle_taken(stored, std::move(file));
   const std::string what = "PUT " + file->path.text() + " on " + node_.label() + ": ";
-  if (status < 500) {
+  // 400: other bytes arrived than the digest says, maybe; another node, and way, may fare better.
+  if (status < 500 && status != 400) {
     return events_.failed(std::move(file), {std::errc::invalid_argument, what + "status " + std::to_string(status)});
   }
   const Error why = status == 507 ? Error{std::errc::no_space_on_device, what + "no space left"}
                                   : Error{std::errc::io_error, what + "status " + std::to_string(status)};
-  file->refused_by.push_back(node_.key());
+  file->refused_by.push_back({node_.key(), status != 507 && status != 400});
   file->last_trouble = why.what;
   events_.returned({std::move(file)}, why);
 }
@@ -295,7 +305,7 @@ void NodeStream::settle_taken(std::vector<OutgoingPtr>& stored, OutgoingPtr file
       return;
     }
     if (!same) {
-      file->refused_by.push_back(node_.key());
+      file->refused_by.push_back({node_.key(), true});
       file->last_trouble = what + ": " + same.error().what;
       return events_.returned({std::move(file)}, same.error());
     }
@@ -320,6 +330,7 @@ void NodeStream::after_break(const Error& why) {
     counters_.offered_again_files += unanswered_.size();
     for (; !unanswered_.empty(); unanswered_.pop_back()) {
       unanswered_.back()->unclear = true;
+      waiting_bytes_ += unanswered_.back()->size_bytes;
       waiting_.push_front(std::move(unanswered_.back()));
     }
     if (ending_ || waiting_.empty()) return;
@@ -331,6 +342,7 @@ void NodeStream::after_break(const Error& why) {
     }
     all.assign(waiting_.begin(), waiting_.end());
     waiting_.clear();
+    waiting_bytes_ = 0;
     counters_.pending_files = counters_.pending_bytes = 0;
     resting_until_ = now + rest_;
     rest_ = std::min(rest_ * 2, kMostRest);
@@ -339,7 +351,7 @@ void NodeStream::after_break(const Error& why) {
   }
   const Error trouble{why.code, node_.label() + ": " + why.what};
   for (const OutgoingPtr& file : all) {
-    file->refused_by.push_back(node_.key());
+    file->refused_by.push_back({node_.key(), true});
     file->last_trouble = trouble.what;
   }
   events_.returned(std::move(all), trouble);

@@ -66,7 +66,8 @@ class NodeStream {
   std::vector<OutgoingPtr> end();
 
   const Node& node() const { return node_; }
-  std::uint64_t pending_bytes() const;
+  std::uint64_t pending_bytes() const;  // in line or unanswered
+  std::uint64_t waiting_bytes() const;  // in line, not being sent
   Counters counters() const;
 
  private:
@@ -96,6 +97,7 @@ class NodeStream {
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable work_;
   std::deque<OutgoingPtr> waiting_;
+  std::uint64_t waiting_bytes_ = 0;
   std::deque<OutgoingPtr> unanswered_;  // in the order sent
   Counters counters_;
   TimePoint progress_{};  // of the node, while anything is unanswered

@@ -3,9 +3,12 @@
 // rest belongs to whoever is to place it or has it in line.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/clock.h"
@@ -15,19 +18,37 @@
 namespace skein {
 
 struct OutgoingFile {
+  // A node that is not asked again: for good (it is full), or until its outage is over.
+  struct Refusal {
+    std::string node_key;
+    bool is_outage = false;
+  };
+
   ClusterPath path;
+  std::uint64_t size_bytes = 0;
   std::string head;  // of its PUT, without the Host field and the empty line
-  // Goes back to its pool with the last holder.
+  // Goes back to its pool with the last holder. Null while it is spilled.
   std::shared_ptr<const BufferPool::Lent> body;
+  std::filesystem::path kept_as;  // where it lies on the local disk; "" = nowhere
   TimePoint submitted{};
+  TimePoint parked_since{};  // when first no node took it; zero: never
   std::uint64_t ticket = 0;
   // Some node may have stored it without our having seen the answer.
   bool unclear = false;
-  // Nodes that refused it or gave up, by Node::key(): not asked again.
-  std::vector<std::string> refused_by;
+  std::vector<Refusal> refused_by;
   std::string last_trouble;
 
-  std::uint64_t size_bytes() const { return body->size(); }
+  bool was_refused_by(std::string_view node_key) const {
+    return std::any_of(refused_by.begin(), refused_by.end(),
+                       [&](const Refusal& refusal) { return refusal.node_key == node_key; });
+  }
+  bool met_an_outage() const {
+    return std::any_of(refused_by.begin(), refused_by.end(),
+                       [](const Refusal& refusal) { return refusal.is_outage; });
+  }
+  void forget_outages() {
+    std::erase_if(refused_by, [](const Refusal& refusal) { return refusal.is_outage; });
+  }
 };
 
 using OutgoingPtr = std::shared_ptr<OutgoingFile>;

@@ -27,7 +27,8 @@ ScratchFolder::~ScratchFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-NodeProcess::NodeProcess(const std::filesystem::path& run_folder) : run_folder_(run_folder) {
+NodeProcess::NodeProcess(const std::filesystem::path& run_folder, const std::filesystem::path& root)
+    : root_(root.empty() ? own_root_.path() : root), run_folder_(run_folder) {
   start();
 }
 
@@ -53,7 +54,7 @@ void NodeProcess::start() {
   REQUIRE(::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
   Fd output(ends[0]);
   Fd input(ends[1]);
-  const std::string root = root_.path();
+  const std::string root = root_;
   const std::string port = std::to_string(address_.port);
   const std::string run_folder = "SKEIN_RUN_DIR=" + run_folder_.string();
   std::array<const char*, 10> arguments{SKEIN_DATASERVER, "--root", root.c_str(), "--port",

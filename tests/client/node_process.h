@@ -25,12 +25,14 @@ class ScratchFolder {
 
 class NodeProcess {
  public:
-  // `run_folder`: where its lane goes. Starts at once; fails the test if it does not get ready.
-  explicit NodeProcess(const std::filesystem::path& run_folder);
+  // `run_folder`: where its lane goes; `root` "" = a folder of its own, removed at the end. Starts at
+  // once; fails the test if it does not get ready.
+  explicit NodeProcess(const std::filesystem::path& run_folder,
+                       const std::filesystem::path& root = {});
   ~NodeProcess();
 
   const NodeAddress& address() const { return address_; }
-  std::filesystem::path file(const std::string& path) const { return root_.path() / path; }
+  std::filesystem::path file(const std::string& path) const { return root_ / path; }
 
   void signal(int number);
   // Kills it with -9 and waits until it is gone.
@@ -41,7 +43,8 @@ class NodeProcess {
  private:
   void start();
 
-  ScratchFolder root_;
+  ScratchFolder own_root_;
+  std::filesystem::path root_;
   std::filesystem::path run_folder_;
   NodeAddress address_{"127.0.0.1", 0};
   pid_t pid_ = -1;

@@ -1,0 +1,162 @@
+"""The streamer against a minimal sender and receivers (the ceiling), with as many processes."""
+import contextlib
+import json
+import shutil
+import subprocess
+import threading
+import time
+
+from measure import (BUILD, Workplace, build, print_table, receiver, rounds, skein_server,
+                     warm_memory)
+
+KIB, MIB = 1 << 10, 1 << 20
+LOAD = BUILD / "tests/bench/bench-stream-load"
+SECTIONS = ("rates", "small", "sustained", "killed")
+NODES = 3
+
+
+def load(mode, size, count, rate, prefix, ports, **options):
+    done = subprocess.run([LOAD, mode, *map(str, (size, count, rate, prefix, *ports))],
+                          stdout=subprocess.PIPE, **options)
+    if not done.stdout:
+        raise SystemExit(f"bench-stream-load {mode} measured nothing")
+    return json.loads(done.stdout)
+
+
+@contextlib.contextmanager
+def running(place, kind, count=NODES):
+    """So many receivers or data servers, each with a root of its own."""
+    servers = []
+    try:
+        for n in range(count):
+            root = place / f"{kind}{n}"
+            root.mkdir(exist_ok=True)
+            servers.append(receiver(root) if kind == "receiver" else
+                           skein_server(root, place / f"run{n}"))
+            servers[-1].root = root
+        yield servers
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def ports(servers):
+    return [server.port for server in servers]
+
+
+# What is compared: who sends, to whom.
+COMPETITORS = {"ceiling": ("bare", "receiver"), "streamer to receivers": ("plain", "receiver"),
+               "no checksums": ("no-sums", "receiver"), "skein": ("plain", "skein")}
+
+
+def rate_row(servers, kind, size, count, turns):
+    def sample(name, turn):
+        mode, whom = COMPETITORS[name]
+        prefix = f"f{size}-{turn}-{name.replace(' ', '')}"
+        for server in servers[whom]:
+            (server.root / prefix).mkdir()
+        warm_memory(size * count)
+        got = load(mode, size, count, 0, prefix, ports(servers[whom]), check=True)
+        for server in servers[whom]:
+            if kind == "tmpfs":
+                shutil.rmtree(server.root / prefix)
+        return got["mb_per_s"]
+
+    got = rounds(COMPETITORS, sample, turns)
+    ceiling = got["ceiling"].median
+    return [f"{size // KIB} KiB", *(got[name].text() for name in COMPETITORS),
+            f"{got['streamer to receivers'].median / ceiling:.2f}",
+            f"{got['skein'].median / ceiling:.2f}", "0.90" if size == 8 * MIB else "0.75"]
+
+
+def rate_rows(kind, quick):
+    rows = []
+    with Workplace(kind) as place, running(place, "receiver") as bare, \
+            running(place, "skein") as skein:
+        servers = {"receiver": bare, "skein": skein}
+        for size, count in ((8 * MIB, 120), (512 * KIB, 1500), (64 * KIB, 9000)):
+            rows.append(rate_row(servers, kind, size, count // (2 if quick else 1), 5))
+    print_table(f"Streaming to {NODES} nodes, {kind}: MB/s median (least-most)",
+                ["frame", *COMPETITORS, "sending/ceiling", "skein/ceiling", "goal"], rows)
+
+
+def small_rows(kind, quick):
+    """Frames of 8 KiB to one node, per second of the client's CPU."""
+    rows = []
+    with Workplace(kind) as place, running(place, "receiver", 1) as bare, \
+            running(place, "skein", 1) as skein:
+        servers = {"receiver": bare, "skein": skein}
+        count = 20000 if quick else 60000
+        for name, (mode, whom) in COMPETITORS.items():
+            wall, cpu = [], []
+            for turn in range(5):
+                prefix = f"s{turn}-{mode}"
+                (servers[whom][0].root / prefix).mkdir()
+                got = load(mode, 8 * KIB, count, 0, prefix, ports(servers[whom]), check=True)
+                shutil.rmtree(servers[whom][0].root / prefix)
+                wall.append(got["per_s"])
+                cpu.append(got["per_cpu_s"])
+            rows.append([name, f"{sorted(wall)[2]:.0f}", f"{sorted(cpu)[2]:.0f}", "50000"])
+    print_table(f"Frames of 8 KiB, one node, {kind}: medians",
+                ["sender", "frames/s", "frames per second of client CPU", "goal"], rows)
+
+
+def paced(title, kind, seconds, share, disturb=None):
+    """A camera at `share` of the rate just measured, for so long; on tmpfs old frames are removed."""
+    size = 8 * MIB
+    with Workplace(kind) as place, running(place, "skein") as servers:
+        measured = load("live", size, 120, 0, "measure", ports(servers), check=True)
+        rate = measured["mb_per_s"] * 1e6 * share
+        stop = threading.Event()
+        cleaner = threading.Thread(target=remove_old, args=(servers, stop))
+        threads = [cleaner]
+        if disturb:
+            threads.append(threading.Thread(target=disturb, args=(servers, place)))
+        for thread in threads:
+            thread.start()
+        try:
+            got = load("live", size, int(rate * seconds / size), rate, "paced", ports(servers))
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+    print_table(title, ["measured MB/s", "paced MB/s", "seconds", "lost", "offered again",
+                        "least headroom s", "RSS MiB at 1/4", "at end"],
+                [[f"{measured['mb_per_s']:.0f}", f"{rate / 1e6:.0f}", f"{got['seconds']:.1f}",
+                  got["lost"], got["offered_again"], got["headroom_s"], got["early_mib"],
+                  got["late_mib"]]])
+    return got
+
+
+def remove_old(servers, stop):
+    """Nobody reads the frames, and they would fill the memory."""
+    while not stop.wait(0.2):
+        for server in servers:
+            for frame in sorted((server.root / "paced").glob("*"), key=lambda f: int(f.name))[:-10]:
+                frame.unlink()
+
+
+def kill_and_start(servers, place):
+    time.sleep(10)
+    victim = servers[1]
+    victim.process.kill()
+    victim.process.wait()
+    time.sleep(10)
+    again = skein_server(victim.root, place / "run1", "--port", victim.port)
+    again.root = victim.root
+    servers[1] = again
+
+
+def main(quick, only=SECTIONS, on=None):
+    build("dataserver/skein-dataserver", "tests/bench/bench-stream-load",
+          "tests/bench/bench-receiver")
+    for kind in [on] if on else ["tmpfs", "disk"]:
+        if "rates" in only:
+            rate_rows(kind, quick)
+        if "small" in only:
+            small_rows(kind, quick)
+    if "sustained" in only:
+        paced("Sustained at 80 %, tmpfs", "tmpfs", 10 if quick else 60, 0.8)
+    if "killed" in only:
+        paced("A node killed at second 10, back at 20, at 50 %, tmpfs", "tmpfs", 30, 0.5,
+              kill_and_start)

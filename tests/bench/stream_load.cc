@@ -1,0 +1,191 @@
+// The client of the streamer's benchmark.
+//
+// usage: bench-stream-load MODE SIZE_BYTES COUNT BYTES_PER_S PREFIX PORT...
+//          streams COUNT files PREFIX/<n> of SIZE_BYTES to the nodes on this host's PORTs
+//   MODE plain     FileStreamer; the nodes are taken as given
+//        no-sums   the same without checksums
+//        live      the same as plain, with a membership that notices who dies and comes back
+//        bare      the least a program can do: one thread per node sends one buffer again and again
+//   BYTES_PER_S    paced like a camera; 0 = as fast as they are taken
+// Prints one JSON object. Exit status: 0, or 1 if a file was not stored.
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/http_stream.h"
+#include "core/socket.h"
+#include "streamer/file_streamer.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+using skein::Deadline;
+using SteadyClock = std::chrono::steady_clock;
+
+struct Task {
+  std::string mode;
+  std::size_t size = 0;
+  long count = 0;
+  double bytes_per_s = 0;
+  std::string prefix;
+  std::vector<skein::NodeAddress> nodes;
+};
+
+struct Outcome {
+  double seconds = 0;
+  long lost = 0;
+  std::uint64_t offered_again = 0;
+  double least_headroom_s = 1e9;  // of half-second looks, after the first two seconds
+  double early_mib = 0, late_mib = 0;  // resident after a quarter, and at the end
+};
+
+[[noreturn]] void fail(const std::string& why) {
+  std::fprintf(stderr, "bench-stream-load: %s\n", why.c_str());
+  std::_Exit(1);
+}
+
+class GivenNodes : public skein::Membership {
+ public:
+  explicit GivenNodes(const std::vector<skein::NodeAddress>& addresses) {
+    skein::NodeList list;
+    for (const auto& address : addresses) list.emplace_back().address = address;
+    nodes_ = std::make_shared<const skein::NodeList>(std::move(list));
+  }
+  skein::NodeSnapshot nodes() const override { return nodes_; }
+  std::vector<skein::NodeState> states() const override { return {}; }
+  skein::NodeSnapshot wait_settled(Deadline) override { return nodes_; }
+  void report_failure(const std::string&, const skein::Error&) override {}
+  void on_change(std::function<void(skein::NodeSnapshot)>) override {}
+
+ private:
+  skein::NodeSnapshot nodes_;
+};
+
+double resident_mib() {
+  long pages = 0;
+  if (FILE* file = std::fopen("/proc/self/statm", "r")) {
+    if (std::fscanf(file, "%*d %ld", &pages) != 1) pages = 0;
+    std::fclose(file);
+  }
+  return static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE)) / (1 << 20);
+}
+
+double cpu_seconds() {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
+Outcome stream(const Task& task) {
+  std::unique_ptr<skein::Membership> membership;
+  if (task.mode == "live") {
+    skein::MembershipOptions options;
+    options.mdns = options.registry = false;
+    options.static_nodes = task.nodes;
+    membership = skein::Membership::start(options);
+    membership->wait_settled(Deadline::after(10s));
+  } else {
+    membership = std::make_unique<GivenNodes>(task.nodes);
+  }
+  skein::NodeClient client(5s);
+  skein::FileStreamer::Options options;
+  options.checksums = task.mode != "no-sums";
+  skein::FileStreamer streamer(*membership, client, std::move(options));
+  const std::vector<char> frame(task.size, 'x');
+  Outcome outcome;
+  const auto start = SteadyClock::now();
+  auto next_look = start + 2s;
+  for (long n = 0; n < task.count; ++n) {
+    if (task.bytes_per_s > 0) {
+      const double due = static_cast<double>(n) * static_cast<double>(task.size) / task.bytes_per_s;
+      std::this_thread::sleep_until(start + std::chrono::duration_cast<SteadyClock::duration>(
+                                                std::chrono::duration<double>(due)));
+    }
+    const auto path = skein::ClusterPath::parse(task.prefix + "/" + std::to_string(n));
+    if (!streamer.put(*path, frame, Deadline::after(task.bytes_per_s > 0 ? 10ms : 60s))) ++outcome.lost;
+    if (n == task.count / 4) outcome.early_mib = resident_mib();
+    if (SteadyClock::now() < next_look) continue;
+    next_look += 500ms;
+    outcome.least_headroom_s = std::min(outcome.least_headroom_s, streamer.counters().headroom_s);
+  }
+  const auto failures = streamer.finish(Deadline::after(120s));
+  outcome.seconds = std::chrono::duration<double>(SteadyClock::now() - start).count();
+  outcome.late_mib = resident_mib();
+  if (!failures) fail(failures.error().what);
+  for (const auto& failure : *failures) {
+    if (++outcome.lost == 1) std::fprintf(stderr, "%s\n", failure.error.what.c_str());
+  }
+  const auto counters = streamer.counters();
+  outcome.offered_again = counters.offered_again_files;
+  return outcome;
+}
+
+// One connection: head and body of each file in one call, answers read and counted by a thread.
+void send_bare(const Task& task, std::size_t which) {
+  auto fd = skein::connect_tcp(task.nodes[which], Deadline::after(10s));
+  if (!fd) fail(fd.error().what);
+  skein::HttpStream stream(std::move(*fd));
+  const std::string body(task.size, 'x');
+  const auto step = static_cast<long>(task.nodes.size());
+  const long first = static_cast<long>(which);
+  const std::jthread reader([&, socket = ::dup(stream.fd())] {
+    skein::HttpStream answers{skein::Fd(socket)};
+    for (long n = first; n < task.count; n += step) {
+      const auto head = answers.read_head(Deadline::after(60s));
+      if (!head || !*head || !(*head)->starts_with("HTTP/1.1 200")) fail("bad answer");
+    }
+  });
+  for (long n = first; n < task.count; n += step) {
+    const std::string head = "PUT /" + task.prefix + "/" + std::to_string(n) +
+                             " HTTP/1.1\r\nHost: bench\r\nContent-Length: " +
+                             std::to_string(task.size) + "\r\n\r\n";
+    if (auto sent = stream.write(head, body, Deadline::after(60s)); !sent) fail(sent.error().what);
+  }
+}
+
+Outcome send_bare(const Task& task) {
+  const auto start = SteadyClock::now();
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < task.nodes.size(); ++i) {
+      threads.emplace_back([&task, i] { send_bare(task, i); });
+    }
+  }
+  Outcome outcome;
+  outcome.seconds = std::chrono::duration<double>(SteadyClock::now() - start).count();
+  return outcome;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 7) fail("see the head of stream_load.cc for usage");
+  spdlog::set_level(spdlog::level::off);
+  Task task{argv[1], std::strtoull(argv[2], nullptr, 10), std::atol(argv[3]), std::atof(argv[4]),
+            argv[5], {}};
+  for (int i = 6; i < argc; ++i) {
+    task.nodes.push_back({"127.0.0.1", static_cast<std::uint16_t>(std::atoi(argv[i]))});
+  }
+  const Outcome outcome = task.mode == "bare" ? send_bare(task) : stream(task);
+  const double cpu = cpu_seconds();
+  const auto count = static_cast<double>(task.count);
+  std::printf("{\"seconds\":%.6f,\"mb_per_s\":%.1f,\"per_s\":%.1f,\"cpu_s\":%.3f,\"per_cpu_s\":%.1f,"
+              "\"lost\":%ld,\"offered_again\":%llu,\"headroom_s\":%.2f,\"early_mib\":%.1f,"
+              "\"late_mib\":%.1f}\n",
+              outcome.seconds, static_cast<double>(task.size) * count / outcome.seconds / 1e6,
+              count / outcome.seconds, cpu, count / cpu, outcome.lost,
+              static_cast<unsigned long long>(outcome.offered_again),
+              std::min(outcome.least_headroom_s, 999.0), outcome.early_mib, outcome.late_mib);
+  return outcome.lost == 0 ? 0 : 1;
+}

@@ -33,6 +33,7 @@ constexpr KnownSetting kKnown[] = {
     {"server.reserve_bytes", Kind::kInteger, "67108864", "free space that stays free; below it PUT answers 507"},
     {"server.mirror_from", Kind::kList, "", "addresses beside this cluster's nodes that files may be fetched from"},
     {"server.sync", Kind::kText, "none", "when a PUT is acknowledged: none = in the page cache, publish = safe from power loss"},
+    {"server.user", Kind::kText, "", "user to serve as when started as root; empty = stay root"},
     {"mount.cache_dir", Kind::kText, "", "folder of the tree cache; empty = ~/.cache/skein"},
     {"mount.cache_bytes", Kind::kInteger, "1073741824", "most the tree cache takes on disk"},
     {"mount.spool_dir", Kind::kText, "", "folder for files being written; empty = inside the cache folder"},

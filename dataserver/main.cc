@@ -23,6 +23,7 @@
 #include "dataserver/options.h"
 #include "dataserver/own_address.h"
 #include "dataserver/peer_loop.h"
+#include "dataserver/run_as.h"
 #include "dataserver/site.h"
 #include "dataserver/stage_shelf.h"
 #include "dataserver/table_engine.h"
@@ -40,8 +41,8 @@ constexpr int kBacklog = 4096;
 constexpr auto kFinishTime = 5s;
 // Sixteen raw writers at a time, such as PYME's, are drained into memory; others wait as usual.
 constexpr std::size_t kDrainBudgetBytes = 16 * HttpConnection::kDrainBytes;
-// The lane's work is short; eight threads also cover seals that have to copy.
-constexpr PeerLoop::Options kLaneLoop{.threads = 8, .max_peers = 4096};
+// The lane's work is short, but for seals that copy or wait for a flush: these hold their thread.
+constexpr PeerLoop::Options kLaneLoop{.threads = 64, .max_peers = 4096};
 // Stages are dropped a day after they were written: no need to look more often.
 constexpr std::chrono::seconds kHousekeeping{600};
 
@@ -239,6 +240,11 @@ int main(int argc, char** argv) {
   if (auto log = skein::set_up_log("skein-dataserver", {parsed.options.log_level, {}}); !log) {
     std::fprintf(stderr, "skein-dataserver: %s\n", log.error().what.c_str());
     return 2;
+  }
+  if (!parsed.options.user.empty()) {
+    if (auto became = skein::run_as(parsed.options.user); !became) {
+      return skein::cannot_serve(became.error().what);
+    }
   }
   // Before any thread exists, so that all inherit it and the signals wait for sigtimedwait.
   sigset_t signals;

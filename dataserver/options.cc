@@ -43,6 +43,7 @@ constexpr Flag kFlags[] = {
     {"--reserve-bytes", "server.reserve_bytes", "free space that stays free; then PUT gets 507"},
     {"--mirror-from", "server.mirror_from",
      "addresses beside this cluster's nodes that files may be fetched from, comma-separated"},
+    {"--user", "server.user", "started as root: serve as this user; the folder must be its own"},
     {"--log-level", "log_level", "debug, info, warn, error or off"},
 };
 
@@ -62,6 +63,7 @@ ParsedCommandLine check(const Config& config, bool lane) {
   options.reserve_bytes = static_cast<std::uint64_t>(config.integer("server.reserve_bytes"));
   options.mirror_from = config.list("server.mirror_from");
   options.node_deadline = config.milliseconds("deadline_ms");
+  options.user = config.text("server.user");
   options.log_level = config.text("log_level");
   if (options.root.empty()) return wrong_usage("no folder to serve, give --root DIR");
 

@@ -25,6 +25,7 @@ struct ServerOptions {
   bool sync = false;  // acknowledge what is safe from a power cut, not before
   std::vector<std::string> mirror_from;         // "host" or "host:port"
   std::chrono::milliseconds node_deadline{};  // longest wait for another node
+  std::string user;  // to give root's rights up for; empty: stay who we are
   std::string log_level;
 };
 

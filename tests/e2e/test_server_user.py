@@ -1,0 +1,81 @@
+"""A data server that was started as root serves as an ordinary user (--user)."""
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+
+import harness
+import pytest
+
+USER = "nobody"
+
+
+@pytest.fixture
+def place():
+    """A folder that the user can reach; pytest's own belong to root alone."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="skein-user-"))
+    folder.chmod(0o755)
+    (folder / "root").mkdir()
+    (folder / "run").mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def start(servers, place, **options):
+    return servers(place / "root", env={"SKEIN_RUN_DIR": str(place / "run")},
+                   args=["--user", USER], **options)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_root_gives_its_rights_up_for_good_and_serves(servers, place):
+    user = pwd.getpwnam(USER)
+    os.chown(place / "root", user.pw_uid, user.pw_gid)
+    server = start(servers, place)
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    assert re.search(r"^Uid:(.*)$", status, re.M).group(1).split() == [str(user.pw_uid)] * 4
+    assert re.search(r"^Gid:(.*)$", status, re.M).group(1).split() == [str(user.pw_gid)] * 4
+    for kind in ("CapEff", "CapPrm", "CapInh"):
+        assert int(re.search(rf"^{kind}:\s*(\w+)$", status, re.M).group(1), 16) == 0
+    assert "NoNewPrivs:\t1" in status
+    assert server.put("/d/a", b"hello").status == 200
+    stored = place / "root/d/a"
+    assert stored.read_bytes() == b"hello" and stored.stat().st_uid == user.pw_uid
+    reply = server.get("/d/a")
+    assert reply.body == b"hello"
+    # Marked although its mode forbids writing, and nobody but root could.
+    assert os.getxattr(stored, "user.skein.mark").startswith(b"5 ")
+    assert [p.name for p in (place / "run").glob("*.sock")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_that_the_user_may_not_write_is_refused_by_name(place):
+    (place / "root").chmod(0o755)
+    ended = serve(place, "--user", USER)
+    assert ended.returncode == 1
+    assert str(place / "root") in ended.stderr and "ermission denied" in ended.stderr
+
+
+def serve(place, *arguments):
+    return subprocess.run([harness.BUILD / "dataserver/skein-dataserver", "--root", place / "root",
+                           "--port", "0", "--advertise", "none", *arguments], text=True,
+                          capture_output=True, timeout=20, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "SKEIN_RUN_DIR": str(place / "run")})
+
+
+@pytest.mark.parametrize("user, why", [("no-such-user-here", "there is no user"),
+                                       ("root", "is root")])
+def test_a_user_that_cannot_be_is_a_clear_error(place, user, why):
+    ended = serve(place, "--user", user)
+    assert ended.returncode == 1 and why in ended.stderr
+    assert not (place / "root/.skein").exists()
+
+
+def test_a_server_that_is_not_announced_listens_on_loopback_only(servers):
+    server = servers()
+    sockets = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+    port = f"{server.port:04X}"
+    listening = [s.split()[1] for s in sockets if s.split()[3] == "0A" and s.split()[1].endswith(port)]
+    assert listening == [f"0100007F:{port}"]

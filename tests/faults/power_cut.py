@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""Power cut under a data server that runs with --sync publish, on a disk that drops what was not
-flushed (volatile_disk.cc under a loop device, ext4 on it).
+"""Power cut under a data server on a disk that drops what was not flushed (volatile_disk.cc under a
+loop device, ext4 on it).
 
-After each cut: every acknowledged file is whole and equal, and nothing else visible is partial.
+After each cut, with --sync publish: every acknowledged file is whole and equal, and nothing else
+visible is partial. With --sync none: what is served is whole and equal; the rest is refused.
 
-usage: tests/faults/power_cut.py [--rounds N] [--seed S]
+usage: tests/faults/power_cut.py [--rounds N] [--seed S] [--sync none|publish]
 exit status: 0 all rounds held; 1 a promise was broken; 2 wrong usage; 77 needs root, loop devices
 and FUSE
 """
@@ -61,14 +62,25 @@ class VolatileDisk:
         self.process.wait(20)
 
 
-def one_round(place, pick, number):
+def served_wrong(server, names):
+    """Problems of what a server serves after a cut, and how many files it refused as torn."""
+    problems, refused = [], 0
+    for name in names:
+        reply = server.get("/" + name)
+        refused += reply.status == 500
+        if reply.status == 200 and reply.body != expected(name):
+            problems.append(f"{name}: {len(reply.body)} bytes served as good")
+    return problems, refused
+
+
+def one_round(place, pick, number, sync):
     disk = VolatileDisk(place, pick.randrange(1 << 31))
     root, run_dir = disk.mount / "root", place / "run"
     root.mkdir(exist_ok=True)
     run_dir.mkdir(exist_ok=True)
     env = {"SKEIN_RUN_DIR": str(run_dir), "SKEIN_CONFIG": ""}
     try:
-        server = Server(root, env=env, args=["--sync", "publish"])
+        server = Server(root, env=env, args=["--sync", sync])
         writers = [PutWriter(server, f"put{number}"), StageWriter(server, f"stage{number}"),
                    PipelineWriter(server, f"pipe{number}"),
                    LaneWriter(server, f"lane{number}", str(run_dir / f"{server.id}.sock"))]
@@ -86,17 +98,18 @@ def one_round(place, pick, number):
 
     disk = VolatileDisk(place, 0)
     try:
-        server = Server(disk.mount / "root", env=env, args=["--sync", "publish"])
-        problems = []
-        for name in pick.sample(names, min(20, len(names))):
+        server = Server(disk.mount / "root", env=env, args=["--sync", sync])
+        problems, refused = served_wrong(server, names)
+        for name in pick.sample(names, min(20, len(names))) if sync == "publish" else []:
             reply = server.get("/" + name)
             if reply.status != 200 or reply.body != expected(name):
                 problems.append(f"{name}: served with {reply.status}, {len(reply.body)} bytes")
         server.stop()
-        problems += judge(disk.mount / "root", set(names))
+        if sync == "publish":
+            problems += judge(disk.mount / "root", set(names))
     finally:
         disk.off()
-    return len(names), problems
+    return len(names), refused, problems
 
 
 def main():
@@ -104,22 +117,25 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--sync", choices=["none", "publish"], default="publish")
     arguments = parser.parse_args()
     if os.geteuid() != 0 or not os.path.exists("/dev/loop-control") or not os.path.exists("/dev/fuse"):
         print("SKIP: power cuts need root, loop devices and /dev/fuse")
         return 77
-    print(f"power cut: seed={arguments.seed} rounds={arguments.rounds}", flush=True)
+    print(f"power cut: seed={arguments.seed} rounds={arguments.rounds} sync={arguments.sync}", flush=True)
     pick = random.Random(arguments.seed)
-    acknowledged = 0
+    acknowledged = refused = 0
     for number in range(arguments.rounds):
         with tempfile.TemporaryDirectory(prefix="skein-power-") as place:
-            count, problems = one_round(pathlib.Path(place), pick, number)
+            count, torn, problems = one_round(pathlib.Path(place), pick, number, arguments.sync)
         acknowledged += count
+        refused += torn
         if problems:
             print(f"round {number}: {len(problems)} problems\n  " + "\n  ".join(problems[:20]))
             return 1
-    print(f"power cut: {arguments.rounds} rounds, {acknowledged} acknowledged files, none lost,"
-          " none partial")
+    kept = "none lost, none partial" if arguments.sync == "publish" else \
+        f"{refused} torn and refused, none served partial"
+    print(f"power cut: {arguments.rounds} rounds, {acknowledged} acknowledged files, {kept}")
     return 0
 
 

@@ -4,7 +4,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <string>
 
 namespace skein {
@@ -26,6 +28,20 @@ Found from_statx(const struct statx& st) {
   found.permissions = st.stx_mode & 07777;
   found.writable = (st.stx_mode & 0222) != 0;
   return found;
+}
+
+std::string name_of(int fd) {
+  std::array<char, PATH_MAX> name{};
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t size = ::readlink(link.c_str(), name.data(), name.size());
+  return size < 0 ? std::string() : std::string(name.data(), static_cast<std::size_t>(size));
+}
+
+// Asked only where a symlink was followed: any name may lead to the private folder then.
+bool is_private(int root, int fd) {
+  const std::string own = name_of(root) + "/" + std::string(kPrivateFolder);
+  const std::string name = name_of(fd);
+  return name.empty() || name == own || name.starts_with(own + "/");
 }
 
 constexpr unsigned kWanted = STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_MTIME | STATX_INO;
@@ -58,13 +74,20 @@ Result<Fd> open_beneath(int root, const ClusterPath& path, int flags, mode_t mod
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
   how.mode = mode;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS;
   const std::string name = relative(path);
   int failure = EAGAIN;
   for (int i = 0; i < kMaxRaces && (failure == EAGAIN || failure == EINTR); ++i) {
-    const long fd = ::syscall(SYS_openat2, root, name.c_str(), &how, sizeof how);
-    if (fd >= 0) return Fd(static_cast<int>(fd));
-    failure = errno;
+    const long opened = ::syscall(SYS_openat2, root, name.c_str(), &how, sizeof how);
+    failure = opened < 0 ? errno : 0;
+    Fd fd(static_cast<int>(opened));
+    const bool followed = (how.resolve & RESOLVE_NO_SYMLINKS) == 0;
+    if (fd && (!followed || !is_private(root, fd.get()))) return fd;
+    if (fd) return Error{std::errc::permission_denied, name + " leads to the server's own files"};
+    if (failure == ELOOP && !followed) {
+      how.resolve &= ~static_cast<std::uint64_t>(RESOLVE_NO_SYMLINKS);
+      failure = EAGAIN;
+    }
   }
   if (failure == EXDEV || failure == ELOOP) {
     return Error{std::errc::permission_denied, name + " leads out of the served folder"};

@@ -1,6 +1,7 @@
 // Opens names below a folder and never outside of it: not by "..", not by a symlink, not by a race
 // with somebody who moves directories about (openat2(2), RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS).
-// A symlink that stays inside the folder is followed. Thread-safe.
+// A symlink that stays inside the folder is followed, but not to the server's private files.
+// Thread-safe.
 #pragma once
 
 #include <fcntl.h>

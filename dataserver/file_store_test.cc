@@ -31,6 +31,24 @@ void with_both_kinds_of_stage(Check check) {
   }
 }
 
+TEST_CASE("store: no symlink leads to the private folder") {
+  ScratchStore s;
+  std::filesystem::create_directory_symlink(".", s.on_disk("a"));
+  std::filesystem::create_directory_symlink(".skein", s.on_disk("b"));
+  std::filesystem::create_symlink(".skein/node-id", s.on_disk("c"));
+  REQUIRE(s.put("plain", "x"));
+  CHECK(s.store->open_file(s.path("a/plain")));
+  for (const char* name : {"a/.skein/node-id", "b/node-id", "c", "a/a/.skein/lock"}) {
+    const auto file = s.store->open_file(s.path(name));
+    REQUIRE_FALSE(file);
+    CHECK(file.error().code == std::errc::permission_denied);
+  }
+  CHECK_FALSE(s.put("b/new", "x"));
+  CHECK_FALSE(s.put("a/.skein/new", "x"));
+  CHECK_FALSE(s.store->index().listing(s.path("b")));
+  CHECK_FALSE(std::filesystem::exists(s.on_disk(".skein/new")));
+}
+
 TEST_CASE("store: a file is invisible until it is published, then whole and read-only") {
   with_both_kinds_of_stage([](ScratchStore& s) {
     const auto path = s.path("a/b/f");

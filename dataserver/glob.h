@@ -3,8 +3,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/error.h"
 
 namespace skein {
@@ -13,7 +15,11 @@ inline constexpr std::size_t kMaxGlobMatches = 1'000'000;
 
 // Paths relative to the root without leading slash, directories without trailing one, sorted.
 // A pattern with ".." matches nothing. Errors: invalid_argument (NUL, too long);
-// file_too_large (more than kMaxGlobMatches).
-Result<std::vector<std::string>> glob(int root, const std::string& pattern);
+// file_too_large (more than kMaxGlobMatches), timed_out.
+Result<std::vector<std::string>> glob(int root, const std::string& pattern, Deadline deadline);
+
+// One name against one component of a pattern, in time that grows with the product of their lengths
+// at most; fnmatch(3) takes exponential time for many stars.
+bool matches_name(std::string_view pattern, std::string_view name);
 
 }  // namespace skein

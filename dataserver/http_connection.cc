@@ -15,6 +15,10 @@ using namespace std::chrono_literals;
 // How long a thread stays with a client that may send more at once. It saves the way through epoll
 // for clients that answer promptly, and holds replies back for PYME's writers.
 constexpr auto kStay = 3ms;
+// A client that keeps a thread waiting for one block longer than this, and gives less than a fair
+// part of it, is served from then on only with what has arrived already.
+constexpr auto kBlockTime = 20ms;
+constexpr std::size_t kFairBytes = 64 * 1024;
 // A turn ends after so many blocks of one body, or so many requests, so that others get theirs.
 constexpr int kBlocksPerTurn = 64;
 constexpr int kRequestsPerTurn = 1000;
@@ -200,6 +204,7 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
   if (framing.kind == BodyFraming::Kind::kNone ||
       (framing.kind == BodyFraming::Kind::kLength && framing.length <= at_hand)) {
     metrics_.received(framing.length);
+    request_.body_bytes = framing.length;
     request_.sink->take(stream_.buffered().substr(0, framing.length));
     stream_.consume(framing.length);
     finish_request(bench);
@@ -226,10 +231,13 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
       holds_replies_ ? bench.block().first(kDrainedBlockBytes) : bench.block();
   std::size_t filled = 0;
   int blocks = 0;
+  TimePoint leave = in(kBlockTime);
   for (;;) {
     if (body_->done() || filled == block.size()) {
       request_.sink->take(block.first(filled));
+      if (filled == block.size()) trickles_ = false;
       filled = 0;
+      leave = in(kBlockTime);
       drain_input();
       deadline_ = in(stall_);
       if (output_deadline_) output_deadline_ = deadline_;
@@ -240,10 +248,12 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
       }
       if (++blocks == kBlocksPerTurn) return Turn{.again = true};
     }
-    const auto n = body_->read(block.subspan(filled), Deadline::after(kStay));
+    const auto n = body_->read(block.subspan(filled), Deadline::after(trickles_ ? 0ms : kStay));
     if (n) {
       filled += *n;
+      request_.body_bytes += *n;
       metrics_.received(*n);
+      trickles_ = trickles_ || (filled < kFairBytes && passed(leave));
     } else if (n.error().code == std::errc::timed_out) {
       // The block belongs to the thread: what is in it must go before the thread does.
       if (filled > 0) {

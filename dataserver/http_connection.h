@@ -38,6 +38,7 @@ class HttpConnection final : public Peer {
   static constexpr std::size_t kDrainBytes = 32 * 1024 * 1024;
   // Requests that wait for a flush, each with its staged file open, or for other nodes.
   static constexpr std::size_t kMaxPending = 128;
+  static constexpr std::uint64_t kMaxPendingBytes = 256 * 1024 * 1024;
 
   struct Surroundings {
     Site& site;
@@ -106,6 +107,7 @@ class HttpConnection final : public Peer {
   bool shut_ = false;         // we have said that nothing more comes from us
   bool blocked_ = false;      // the socket took no more output
   bool held_ = false;         // the output waits for a flush
+  bool trickles_ = false;     // the body comes in crumbs: no thread waits for more of it
   bool more_output_ = false;  // a turn ended with the socket still taking output
   TimePoint last_request_ = std::chrono::steady_clock::now();
   std::optional<TimePoint> deadline_;         // of the request, or of the farewell
@@ -119,9 +121,11 @@ class HttpConnection final : public Peer {
     bool names_keep_alive = false;  // HTTP/1.0: its keep-alive must be confirmed
     std::unique_ptr<BodySink> sink;
     SyncGate::Ticket ticket = 0;    // to be released before the sink is finished
+    std::uint64_t body_bytes = 0;
   };
   Request request_;              // being read
   std::deque<Request> pending_;  // read, waiting for tickets, or behind one that does
+  std::uint64_t pending_bytes_ = 0;
   bool holds_replies_ = false;   // a raw writer: while there is input
   bool waits_for_none_ = false;  // one that sent on before it had its replies
   std::optional<TimePoint> hold_until_;

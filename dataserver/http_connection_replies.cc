@@ -17,14 +17,16 @@ constexpr auto kFarewellTime = 2s;
 // A raw writer that sends on while replies are held does not wait for them: they are held as long as
 // it is not silent for this long. A client that closes with nothing unread sends no reset.
 constexpr auto kLongHold = 1s;
-// So many blocks are read away in one turn.
+// So many pieces are read away in one turn. Small ones: every thread that does it touches its own
+// memory, and a flood comes by them all.
 constexpr int kBlocksAway = 64;
+constexpr std::size_t kAwayBytes = 64 * 1024;
 
 }  // namespace
 
 bool HttpConnection::overfull() const {
   return output_.bytes() > kMaxQueuedBytes || output_.large_items() >= kMaxQueuedFiles ||
-         pending_.size() >= kMaxPending;
+         pending_.size() >= kMaxPending || pending_bytes_ > kMaxPendingBytes;
 }
 
 bool HttpConnection::send() {
@@ -96,6 +98,7 @@ void HttpConnection::finish_request(Workbench& bench) {
   if (!request.keep_alive) state_ = State::kLast;
   if (gate_ && request.sink->publishes()) request.ticket = gate_->ticket();
   if (request.ticket != 0 || !pending_.empty() || !request.sink->ready()) {
+    pending_bytes_ += request.body_bytes;
     pending_.push_back(std::move(request));
   } else {
     answer(std::move(request), bench);
@@ -109,6 +112,7 @@ void HttpConnection::finish_pending(Workbench& bench) {
     if (!waiting.sink->ready()) return;
     Request first = std::move(pending_.front());
     pending_.pop_front();
+    pending_bytes_ -= first.body_bytes;
     answer(std::move(first), bench);
   }
 }
@@ -124,7 +128,9 @@ void HttpConnection::answer(Request request, Workbench& bench) {
   }
   const bool writes =
       request.verb == Metrics::Verb::kPut || request.verb == Metrics::Verb::kPost;
-  if (gate_ && writes && reply.status == 200 && !request.sink->safe()) {
+  // 405 too: who hears that the name is there may let go of his own copy.
+  const bool vouches = reply.status == 200 || reply.status == 405;
+  if (gate_ && writes && vouches && !request.sink->safe()) {
     output_.require(gate_->ticket());
   }
   queue(std::move(reply), request, bench);
@@ -168,7 +174,7 @@ HttpConnection::Step HttpConnection::read_away(Workbench& bench) {
   stream_.consume(stream_.buffered().size());
   for (int blocks = 0; !input_ended_; ++blocks) {
     if (blocks == kBlocksAway) return Turn{.again = true};
-    const auto n = stream_.read(bench.block(), Deadline::after(0ms));
+    const auto n = stream_.read(bench.block().first(kAwayBytes), Deadline::after(0ms));
     if (!n && n.error().code != std::errc::timed_out) return Turn{.close = true};
     if (!n) return wait();
     input_ended_ = *n == 0;

@@ -73,7 +73,7 @@ Reply Mirror::fetch_from(const ClusterPath& path, const MirrorSource& source) {
 
   auto stage = store_.stage(path, framing.length);
   if (!stage) return refusal_of(stage.error());
-  ReceivedFile file(std::move(*stage), std::move(decoder), *announced);
+  ReceivedFile file(store_, std::move(*stage), framing.length, std::move(decoder), *announced);
   std::vector<char> block(kBlockBytes);
   while (!exchange->at_end()) {
     if (stopping_) return refusal(503, "the server is stopping");

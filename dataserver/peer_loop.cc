@@ -267,6 +267,9 @@ std::unique_ptr<Peer> PeerLoop::end_turn(Id id, const Turn& turn) {
 }
 
 void PeerLoop::arm(Id id, const Slot& slot, const Turn& turn) {
+  // Who waits for neither would hear of a reset all the same, turn after turn, as the kernel reports
+  // that to everybody; not armed again, the socket is silent after one event at most.
+  if (!turn.input && !turn.output) return;
   epoll_event event{};
   event.events = EPOLLONESHOT;
   if (turn.input) event.events |= EPOLLIN;

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <condition_variable>
 
 #include "core/socket.h"
@@ -17,16 +19,23 @@ using namespace std::chrono_literals;
 Deadline soon() { return Deadline::after(5000ms); }
 
 // Sends every byte back. 'q' closes, 'b' makes it busy until the next byte, 't' asks for a turn
-// after 30 ms, which answers with '!'.
+// after 30 ms, which answers with '!'; 'n' waits for 300 ms and nothing else.
 class Echo final : public Peer {
  public:
-  explicit Echo(Fd socket) : socket_(std::move(socket)) {}
+  Echo(Fd socket, std::atomic<int>& turns) : socket_(std::move(socket)), turns_(turns) {}
   int fd() const override { return socket_.get(); }
   Turn take_turn(Workbench&) override {
+    ++turns_;
+    if (std::chrono::steady_clock::now() < deaf_until_) return deaf();
     char c = 0;
     Turn turn;
     const ssize_t n = ::recv(fd(), &c, 1, MSG_DONTWAIT);
-    if (n == 0 || c == 'q') return {.close = true};
+    if (n == 0 || c == 'q' || (n < 0 && errno == ECONNRESET)) return {.close = true};
+    if (c == 'n') {
+      deaf_until_ = std::chrono::steady_clock::now() + 300ms;
+      ::send(fd(), &c, 1, MSG_NOSIGNAL);
+      return deaf();
+    }
     if (n < 0 && timed_) c = '!';
     timed_ = n > 0 && c == 't';
     if (timed_) turn.deadline = std::chrono::steady_clock::now() + 30ms;
@@ -38,7 +47,11 @@ class Echo final : public Peer {
   }
 
  private:
+  Turn deaf() const { return {.input = false, .deadline = deaf_until_}; }
+
   const Fd socket_;
+  std::atomic<int>& turns_;
+  TimePoint deaf_until_{};
   TimePoint last_ = std::chrono::steady_clock::now();
   bool timed_ = false;
 };
@@ -49,7 +62,8 @@ struct Running {
     REQUIRE(listener);
     address = *local_address(listener->get());
     auto started = PeerLoop::start(
-        std::move(*listener), options, [](Fd fd) { return std::make_unique<Echo>(std::move(fd)); },
+        std::move(*listener), options,
+        [this](Fd fd) { return std::make_unique<Echo>(std::move(fd), turns); },
         [](int socket) { ::send(socket, "full", 4, MSG_NOSIGNAL | MSG_DONTWAIT); });
     REQUIRE(started);
     loop = std::move(*started);
@@ -60,6 +74,7 @@ struct Running {
     return std::move(*fd);
   }
   NodeAddress address;
+  std::atomic<int> turns = 0;
   std::unique_ptr<PeerLoop> loop;
 };
 
@@ -92,6 +107,19 @@ TEST_CASE("loop: a peer gets its turn at the time it asked for, without input") 
   const Fd client = r.connect();
   CHECK(ask(client, 't') == "t");
   CHECK(receive(client) == "!");
+}
+
+TEST_CASE("loop: a reset costs a peer that waits for nothing no turn after turn") {
+  Running r({.threads = 2, .max_peers = 10});
+  Fd client = r.connect();
+  CHECK(ask(client, 'n') == "n");
+  const linger at_once{1, 0};
+  ::setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  client.reset();
+  const Deadline deadline = soon();
+  while (r.loop->peers() > 0 && !deadline.passed()) std::this_thread::yield();
+  CHECK(r.loop->peers() == 0);
+  CHECK(r.turns <= 4);
 }
 
 TEST_CASE("loop: at the limit the client idle for longest makes room") {

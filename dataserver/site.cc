@@ -10,6 +10,9 @@
 namespace skein {
 namespace {
 
+// A client waits no longer (docs/wire.md, "What PYME's client does").
+constexpr std::chrono::seconds kGlobTime{10};
+
 std::unique_ptr<BodySink> answer(Reply reply) {
   return std::make_unique<DiscardedBody>(std::move(reply));
 }
@@ -143,7 +146,8 @@ Reply Site::file_as_it_is(FileStore::OpenFile file, const ClusterPath& path,
 }
 
 Reply Site::get_glob(const Target& target) {
-  const auto matches = glob(store_.root(), target.query_value("pattern"));
+  const auto matches =
+      glob(store_.root(), target.query_value("pattern"), Deadline::after(kGlobTime));
   if (!matches) return refusal_of(matches.error());
   const nlohmann::json list = *matches;
   return json_reply(list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -194,7 +198,8 @@ Site::Sink Site::put_body(const RequestHead& request, const ClusterPath& path,
   auto stage = store_.stage(path, framing.length);
   if (!stage) return answer(refusal_of(stage.error()));
   return std::make_unique<PutBody>(
-      ReceivedFile(std::move(*stage), std::move(decoder), *announced), std::move(publish));
+      ReceivedFile(store_, std::move(*stage), framing.length, std::move(decoder), *announced),
+      std::move(publish));
 }
 
 Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) {

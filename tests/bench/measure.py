@@ -130,6 +130,14 @@ def print_table(title, header, rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
+def resident_bytes(pid, key):
+    """`key` as in /proc/PID/status: VmRSS, VmHWM (the most so far), RssAnon (no mapped files)."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) * 1024
+    raise KeyError(key)
+
+
 class Program:
     """A program that prints one `ready` line and runs until it is told to stop."""
 
@@ -141,11 +149,7 @@ class Program:
             raise SystemExit(f"{command[0]} did not start: {self.ready!r}")
 
     def resident_bytes(self, peak=False):
-        key = "VmHWM" if peak else "VmRSS"
-        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith(key):
-                return int(line.split()[1]) * 1024
-        raise KeyError(key)
+        return resident_bytes(self.process.pid, "VmHWM" if peak else "VmRSS")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

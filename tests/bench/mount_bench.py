@@ -1,6 +1,7 @@
 """The mount against the disk's own filesystem (native) and mergerfs over folders of the same disk.
 
-Sections, each some minutes at most: sequential, random, create, remote, list, find, series, memory.
+Sections, each some minutes at most: sequential, random, create, remote, list, find,
+series, memory.
 Rows say whether the page cache or the disk is measured: 1 GiB fits into the page cache, so writes
 and warm reads are the page cache's; cold reads come from the disk.
 """
@@ -13,7 +14,7 @@ import subprocess
 import threading
 import time
 
-from measure import (BUILD, Program, Workplace, build, load, print_table, rounds, skein_server,
+from measure import (BUILD, Figures, Workplace, build, load, print_table, resident_bytes, rounds, skein_server,
                      warm_memory)
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -46,7 +47,8 @@ class Mounted:
                 raise SystemExit(f"{command[0]} did not mount")
             time.sleep(0.02)
 
-    resident_bytes = Program.resident_bytes
+    def resident_bytes(self, key):
+        return resident_bytes(self.process.pid, key)
 
     def stop(self):
         subprocess.run(["umount", self.point], check=True)
@@ -77,10 +79,10 @@ def room(place, nodes, mounts, mergerfs=True):
     with contextlib.ExitStack() as stack:
         servers = []
         for n in range(nodes):
-            (place / f"node{n}").mkdir()
+            (place / f"node{n}").mkdir(exist_ok=True)
             servers.append(skein_server(place / f"node{n}", place / "run"))
             stack.callback(servers[-1].stop)
-        (place / "native").mkdir()
+        (place / "native").mkdir(exist_ok=True)
         folders = {"native": place / "native"}
         if mergerfs and MERGERFS:
             mount = mergerfs_mount(place, [place / f"branch{n}" for n in range(nodes)])
@@ -245,7 +247,168 @@ def remote(quick):
                 "(least-most)", ["what", "curl", "mount", "mount/curl", "goal"], rows)
 
 
-SECTIONS = {"sequential": sequential, "random": random, "create": create, "remote": remote}
+def touch_all(folder, count):
+    for n in range(count):
+        (folder / f"frame{n:07d}.pzf").touch()
+
+
+def ratio_row(what, native, skein, goal):
+    return [what, native.text(), skein.text(), f"{skein.median / native.median:.2f}", goal]
+
+
+LIST_HEADER = ["what", "native", "skein", "skein/native", "goal"]
+
+
+def listing(quick):
+    """A cold listing: all caches dropped, a server and a mount that never saw the directory."""
+    count = 20000 if quick else 100000
+    what = ["first", "cold", "second", "stat"]
+    native, skein = ({key: Figures() for key in what} for _ in range(2))
+    with Workplace("disk") as place:
+        for name in ("native", "node0"):
+            (place / name / "d").mkdir(parents=True)
+            touch_all(place / name / "d", count)
+        for turn in range(5):
+            with room(place, 1, {f"skein{turn}": []}, mergerfs=False) as (folders, _):
+                for figures, folder in ((native, "native"), (skein, f"skein{turn}")):
+                    at = folders[folder] / "d"
+                    drop_caches()
+                    cold = files("list", at)
+                    assert cold["entries"] == count
+                    figures["first"].samples.append(cold["first_ms"])
+                    figures["cold"].samples.append(cold["ms"])
+                    figures["second"].samples.append(files("list", at)["ms"])
+                    figures["stat"].samples.append(files("stat", at, 5)["per_s"])
+    print_table(f"ls -l of {count} files, ext4: ms; stat storm: calls/s; median (least-most)",
+                LIST_HEADER, [
+                    ratio_row("first entries, cold", native["first"], skein["first"], "300 ms"),
+                    ratio_row("whole, cold", native["cold"], skein["cold"], "3 x native"),
+                    ratio_row("second", native["second"], skein["second"], "1.5 x native"),
+                    ratio_row("stat of each, warm", native["stat"], skein["stat"],
+                              "0.8 of native")])
+
+
+def find(quick):
+    folders_count, count = (100 if quick else 1000), 100
+
+    def walk(folder):
+        start = time.monotonic()
+        found = subprocess.run(["find", folder, "-type", "f", "-printf", "x"], check=True,
+                               stdout=subprocess.PIPE).stdout
+        assert len(found) == folders_count * count
+        return (time.monotonic() - start) * 1e3
+
+    with Workplace("disk") as place:
+        for name in ("native", "node0"):
+            for n in range(folders_count):
+                (place / name / f"d/d{n}").mkdir(parents=True)
+                touch_all(place / name / f"d/d{n}", count)
+        with room(place, 1, {"skein": []}, mergerfs=False) as (folders, _):
+            for folder in folders.values():
+                walk(folder / "d")
+            got = rounds(folders, lambda name, _: walk(folders[name] / "d"))
+    print_table(f"find over {folders_count} directories of {count} files, warm, ext4: ms median "
+                "(least-most)", LIST_HEADER,
+                [ratio_row("find -type f", got["native"], got["skein"], "2 x native")])
+
+
+class Watcher(threading.Thread):
+    """Lists and reads a series while it grows, through the mount, until it is told to stop."""
+
+    def __init__(self, folder, server_folder, reads):
+        super().__init__()
+        self.folder, self.server_folder, self.reads = folder, server_folder, reads
+        self.done = threading.Event()
+        self.errors, self.rounds, self.oldest_s = [], 0, 0.0
+
+    def run(self):
+        while not self.done.is_set():
+            try:
+                self.read() if self.reads else self.list()
+                self.rounds += 1
+            except OSError as why:
+                self.errors.append(str(why))
+            # As a person's program would: a loop without pause only measures who gets the cores.
+            self.done.wait(0.05 if self.reads else 0.2)
+
+    def list(self):
+        began = time.time()
+        seen = set(subprocess.run(["ls", "-U", self.folder], stdout=subprocess.PIPE,
+                                  check=True).stdout.decode().split())
+        with os.scandir(self.server_folder) as entries:
+            for entry in entries:
+                if entry.name not in seen:
+                    # st_ctime: when the name appeared.
+                    self.oldest_s = max(self.oldest_s, began - entry.stat().st_ctime)
+
+    def read(self):
+        names = os.listdir(self.folder)
+        for name in names[-20:]:
+            if len((self.folder / name).read_bytes()) != Watcher.FRAME:
+                raise OSError(f"{name} is cut short")
+
+    FRAME = 16 * KIB
+
+
+def series(quick):
+    count = 5000 if quick else 30000
+    speeds = {"alone": Figures(), "watched": Figures()}
+    errors, listings, reads, oldest_s = [], 0, 0, 0.0
+    with Workplace("disk") as place, room(place, 1, {"skein": []}, mergerfs=False) as (folders,
+                                                                                       servers):
+        for turn in range(6):
+            kind = "watched" if turn % 2 else "alone"
+            name = f"s{turn}"
+            (place / "node0" / name).mkdir(mode=0o777)
+            watchers = []
+            if turn % 2:
+                watchers = [Watcher(folders["skein"] / name, place / "node0" / name, reads)
+                            for reads in (False, True, True)]
+            warm_memory(GIB)
+            for watcher in watchers:
+                watcher.start()
+            taken = load("put", "127.0.0.1", servers[0].port, name, Watcher.FRAME, count, 1)
+            for watcher in watchers:
+                watcher.done.set()
+                watcher.join()
+                errors += watcher.errors
+                oldest_s = max(oldest_s, watcher.oldest_s)
+                listings += 0 if watcher.reads else watcher.rounds
+                reads += watcher.rounds if watcher.reads else 0
+            speeds[kind].samples.append(taken["per_s"])
+            os.sync()
+    loss = 1 - speeds["watched"].median / speeds["alone"].median
+    print_table(f"Series of {count} frames of {Watcher.FRAME // KIB} KiB, pipelined PUTs into one "
+                "directory, while ls loops (each 0.2 s) and two read: frames/s median (least-most)",
+                ["alone", "watched", "loss", "listings", "reads of 20", "read errors",
+                 "oldest name not listed", "goal"],
+                [[speeds["alone"].text(), speeds["watched"].text(), f"{loss:.0%}", listings, reads,
+                  len(errors), f"{oldest_s:.1f} s", "loss < 20%, 0 errors, 3 s"]])
+    if errors:
+        print("first error:", errors[0])
+
+
+def memory(quick):
+    count = 100000 if quick else 1000000
+    with Workplace("disk") as place:
+        (place / "node0" / "d").mkdir(parents=True)
+        touch_all(place / "node0" / "d", count)
+        with room(place, 1, {}, mergerfs=False) as (_, servers):
+            mount = skein_mount(place, "skein", servers)
+            began = time.monotonic()
+            seen = files("list", mount.point / "d")
+            took_s = time.monotonic() - began
+            figures = [seen["entries"], f"{seen['first_ms']:.0f} ms", f"{took_s:.1f} s",
+                       mount.resident_bytes("RssAnon") // MIB, mount.resident_bytes("VmRSS") // MIB,
+                       mount.resident_bytes("VmHWM") // MIB]
+            mount.stop()
+    print_table("Memory of the mount after ls -l of one directory (LMDB's pages are the page "
+                "cache's, mapped)", ["entries seen", "first", "whole", "own MiB", "resident MiB",
+                                     "peak MiB", "goal"], [[*figures, "< 300 MiB"]])
+
+
+SECTIONS = {"sequential": sequential, "random": random, "create": create, "remote": remote,
+            "list": listing, "find": find, "series": series, "memory": memory}
 
 
 def main(quick, only=()):

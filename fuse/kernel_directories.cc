@@ -17,8 +17,12 @@ void on_opendir(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
   KernelRequests& parts = parts_of(request);
   const auto refreshed = parts.tree.refresh(inode);
   if (!refreshed) return fail(request, refreshed.error());
-  auto stream = std::make_unique<DirectoryStream>(parts.tree, inode,
-                                                  parts.unsealed.in_directory(inode));
+  // Before the names are read: what is stored meanwhile has another version.
+  const std::uint64_t version = parts.tree.listing_version(inode);
+  auto unsealed = parts.unsealed.in_directory(inode);
+  info->cache_readdir = 1;
+  info->keep_cache = parts.kept_names.keep(inode, version, unsealed.empty(), entry_trust(parts));
+  auto stream = std::make_unique<DirectoryStream>(parts.tree, inode, std::move(unsealed));
   info->fh = reinterpret_cast<std::uint64_t>(stream.get());
   if (fuse_reply_open(request, info) == 0) (void)stream.release();  // for on_releasedir()
 }

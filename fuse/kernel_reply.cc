@@ -9,8 +9,8 @@ namespace {
 constexpr double kSealedAttributesS = 30 * 24 * 3600.0;
 // A file may be removed by hand on its node. Long where entries can be revoked at once when a node
 // comes or goes, else short.
-constexpr double kRevocableEntryS = 60;
-constexpr double kEntryS = 1;
+constexpr std::chrono::seconds kRevocableEntry{60};
+constexpr std::chrono::seconds kEntry{1};
 constexpr double kDirectoryAttributesS = 1;
 
 }  // namespace
@@ -37,6 +37,10 @@ void finish(fuse_req_t request, const Result<void>& result) {
   fuse_reply_err(request, result ? 0 : kernel_errno(result.error()));
 }
 
+std::chrono::milliseconds entry_trust(const KernelRequests& parts) {
+  return parts.entries_revocable ? kRevocableEntry : kEntry;
+}
+
 double attributes_s(const Shown& shown) {
   switch (shown.kind) {
     case Shown::Kind::kSealed: return kSealedAttributesS;
@@ -51,9 +55,9 @@ fuse_entry_param entry_of(const KernelRequests& parts, const Shown& shown) {
   entry.attr = shown.attributes;
   entry.attr_timeout = attributes_s(shown);
   // An unsealed file may be dropped or sealed at any moment.
-  entry.entry_timeout = shown.kind == Shown::Kind::kUnsealed ? 0
-                        : parts.entries_revocable            ? kRevocableEntryS
-                                                             : kEntryS;
+  entry.entry_timeout = shown.kind == Shown::Kind::kUnsealed
+                            ? 0
+                            : std::chrono::duration<double>(entry_trust(parts)).count();
   return entry;
 }
 

@@ -1,6 +1,8 @@
 // What the kernel-facing sources share: getting at the parts, and the replies that come up again.
 #pragma once
 
+#include <chrono>
+
 #include "core/error.h"
 #include "fuse/kernel_library.h"
 #include "fuse/kernel_requests.h"
@@ -17,7 +19,9 @@ void fail(fuse_req_t request, const Error& error);
 // No value to give: 0 or an error.
 void finish(fuse_req_t request, const Result<void>& result);
 
-// How long the kernel may believe what stat(2) shows.
+// How long the kernel may believe that a name stands for an inode.
+std::chrono::milliseconds entry_trust(const KernelRequests& parts);
+// How long it may believe what stat(2) shows.
 double attributes_s(const Shown& shown);
 fuse_entry_param entry_of(const KernelRequests& parts, const Shown& shown);
 // Counts the lookup, too.

@@ -10,6 +10,7 @@
 #include "fuse/directory_stream.h"
 #include "fuse/files.h"
 #include "fuse/inode_table.h"
+#include "fuse/kept_names.h"
 #include "fuse/mounted_tree.h"
 #include "fuse/open_files.h"
 #include "fuse/passthrough.h"
@@ -30,6 +31,7 @@ struct KernelRequests {
   Downloader& finder;
   Passthrough& passthrough;
   BackingFiles& backing;
+  KeptNames& kept_names;
   std::function<void()> on_ready;  // the kernel's INIT was answered
   // All entries can be made doubtful at once (FUSE_NOTIFY_INC_EPOCH), so they may be believed long.
   std::atomic<bool> entries_revocable{false};

@@ -191,8 +191,10 @@ int serve(const MountOptions& options, Daemon& daemon) {
   BackingFiles backing;
   std::promise<void> ready;
   OpenFiles open_files;
-  KernelRequests requests{shown,  files,       open_files, unsealed, inodes, space,
-                          finder, passthrough, backing,    [&] { ready.set_value(); }, false};
+  KeptNames kept_names(real_clock());
+  KernelRequests requests{shown,  files,       open_files, unsealed,   inodes, space,
+                          finder, passthrough, backing,    kept_names, [&] { ready.set_value(); },
+                          false};
   auto session = KernelSession::mount(options, requests);
   if (!session) return fail(session.error());
   known_directories = &directories;

@@ -211,6 +211,12 @@ Result<std::vector<Node>> MountedTree::refresh(Inode directory) {
   return parts_.directories.refresh(*tree);
 }
 
+std::uint64_t MountedTree::listing_version(Inode directory) {
+  const auto tree = tree_directory(directory);
+  const auto heads = tree ? parts_.directories.tree().share_heads(*tree) : tree.error();
+  return heads ? heads->version : 0;
+}
+
 Result<std::vector<NamedTreeEntry>> MountedTree::names(Inode directory, std::string_view after,
                                                        std::size_t most) {
   auto tree = tree_directory(directory);

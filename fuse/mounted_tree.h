@@ -74,6 +74,8 @@ class MountedTree {
   Result<ClusterPath> path_of(Inode inode);
   // Asks the nodes anew if the listing is too old. The nodes whose share is missing or stale.
   Result<std::vector<Node>> refresh(Inode directory);
+  // ShareHeads::version of what names() gives; 0 unknown.
+  std::uint64_t listing_version(Inode directory);
   // At most `most` names of the stored directory after `after`, in byte order.
   Result<std::vector<NamedTreeEntry>> names(Inode directory, std::string_view after,
                                             std::size_t most);

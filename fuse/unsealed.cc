@@ -148,6 +148,7 @@ void Unsealed::close_writer(const Session& session) {
         records_.erase(record);
       } else if (!schedule(record->first, closed)) {
         changed_.notify_all();
+        due_changed_.notify_all();
         return;
       }
     }
@@ -231,6 +232,7 @@ Result<void> Unsealed::rename(const Place& from, const Place& to, const ClusterP
       }
     }
     changed_.notify_all();
+    due_changed_.notify_all();
   }
   if (drop) session->drop();
   if (!seal_now) return moved;
@@ -267,13 +269,13 @@ void Unsealed::run_linger(std::stop_token stop) {
       (void)seal(session);
       lock.lock();
     } else if (due == TimePoint::max()) {
-      changed_.wait(lock, stop, [&] {
+      due_changed_.wait(lock, stop, [&] {
         return std::any_of(records_.begin(), records_.end(), [](const auto& pair) {
           return pair.second.due_unless_held() != TimePoint::max();
         });
       });
     } else {
-      changed_.wait_until(lock, stop, due, [] { return false; });
+      due_changed_.wait_until(lock, stop, due, [] { return false; });
     }
   }
 }

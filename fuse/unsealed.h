@@ -115,7 +115,8 @@ class Unsealed {
   const OnSealed on_sealed_;
 
   mutable std::mutex mutex_;  // guards everything below; not held while a session is asked to act
-  std::condition_variable_any changed_;
+  std::condition_variable changed_;          // for who waits until a file is sealed or gone
+  std::condition_variable_any due_changed_;  // for the linger thread: it sleeps through all else
   Records records_;
   std::map<const WriteSession*, int> nameless_;  // removed, with writers still
 

@@ -46,7 +46,7 @@ ONLY_IN = {
     r"toml\+\+/.*": r"core/config\.cc",
     r"xxhash\.h|xxh_x86dispatch\.h": r"core/checksum\.cc",
     r"nettle/.*": r"core/digests\.cc",
-    r"zlib\.h|zstd\.h": r"dataserver/content_coding\w*\.cc|streamer/\w+\.cc",
+    r"zlib\.h|zstd\.h": r"dataserver/content_coding\w*\.cc|streamer/\w+\.cc|tests/bench/codec\.cc",
     r"hdf5\.h|H5.*public\.h": r"aggregate/hdf5_handle\.h",
     r"tiffio\.h": r"tools/tiff_stack\.cc",
     r"CLI/.*": r"(tools|fuse|dataserver|streamer)/.*",

@@ -106,11 +106,9 @@ Result<void> Recording::give(std::uint64_t index, Deadline late, const Parts& pa
       with_.messages.failure(given.error().what);
       return {};
     }
-    if (why == std::errc::host_unreachable &&
-        !wait_until(late.earlier(Deadline::after(kRefresh)).when(), parts)) {
-      lost_.insert(index);
-      return {};
-    }
+    // The queue was waited for; a node is not, and a signal may have come meanwhile.
+    const auto pause = why == std::errc::host_unreachable ? kRefresh : milliseconds(0);
+    if (!wait_until(late.earlier(Deadline::after(pause)).when(), parts)) return {};
   }
 }
 
@@ -129,6 +127,10 @@ Result<void> Recording::run(const Parts& parts) {
       break;
     }
     if (auto given = give(index, Deadline::at(late), parts); !given) return given;
+    if (interrupted_) {  // while it waited for room: the frame was not taken
+      not_made_ = options_.count - index;
+      break;
+    }
   }
   std::uint64_t answered = 0;
   for (auto last_news = steady_clock::now();;) {

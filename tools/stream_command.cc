@@ -130,7 +130,8 @@ ExitStatus run_stream(const StreamOptions& options, const Surroundings& with) {
   if (!targets) return refuse(with, targets.error());
   const Target& target = targets->targets.front();
   Recording::take_signals();
-  const bool is_folder = options.simulate.empty() && fs::is_directory(options.source());
+  std::error_code unknown;
+  const bool is_folder = options.simulate.empty() && fs::is_directory(options.source(), unknown);
   std::unique_ptr<FrameSource> source;
   if (!is_folder) {
     auto opened = open_source(options);

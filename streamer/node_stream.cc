@@ -251,7 +251,9 @@ void NodeStream::read_answers(int socket) {
       rest_ = kFirstRest;
     }
     if (!statuses->empty() || answers.delivered_more()) progress_ = now;
-    if (!unanswered_.empty() && now - progress_ > longest_silence()) break;
+    const auto silent = now - progress_;
+    // Adding up what is unanswered is left for the rare case.
+    if (!unanswered_.empty() && silent > options_.stall && silent > longest_silence()) break;
   }
   {
     const std::lock_guard lock(mutex_);

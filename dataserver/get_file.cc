@@ -49,10 +49,11 @@ std::string etag_of(const Found& found, FileKind kind) {
                   static_cast<unsigned long long>(found.size_bytes));
     return text.data();
   }
-  std::snprintf(text.data(), text.size(), "\"%llx-%llx-%llx\"",
+  std::snprintf(text.data(), text.size(), "\"%llx-%llx-%llx%s\"",
                 static_cast<unsigned long long>(found.inode),
                 static_cast<unsigned long long>(found.size_bytes),
-                static_cast<unsigned long long>(found.mtime_ns));
+                static_cast<unsigned long long>(found.mtime_ns),
+                kind == FileKind::kRewritten ? "-grows" : "");
   return text.data();
 }
 
@@ -167,7 +168,7 @@ bool client_has(const RequestHead& request, std::string_view etag) {
 Reply file_reply(FileStore::OpenFile file, FileKind kind, std::string_view name,
                  const RequestHead& request) {
   const Found& found = file.found;
-  const bool grows = kind == FileKind::kGrowing;
+  const bool grows = kind != FileKind::kSealed;
   const std::int64_t mtime_s = grows ? kNoDate : found.mtime_ns / 1'000'000'000;
   const std::string etag = etag_of(found, kind);
   Reply reply;

@@ -12,7 +12,8 @@ inline constexpr std::uint64_t kSendfileBytes = 64 * 1024;
 
 // A growing file's size is how much of it counts; what a client may believe of it is its ETag alone,
 // since it may change many times within the second that Last-Modified can tell.
-enum class FileKind { kSealed, kGrowing };
+// kRewritten: changes in place (tables), so that its time counts as well as its length.
+enum class FileKind { kSealed, kGrowing, kRewritten };
 Reply file_reply(FileStore::OpenFile file, FileKind kind, std::string_view name, const RequestHead& request);
 
 // True if the request's If-None-Match names `etag`, weakly compared.

@@ -141,6 +141,8 @@ Reply Site::file_as_it_is(FileStore::OpenFile file, const ClusterPath& path,
   if (counts) {
     kind = FileKind::kGrowing;
     file.found.size_bytes = *counts;
+  } else if (file.found.writable && Tables::names_hdf5(path)) {
+    kind = FileKind::kRewritten;
   }
   return file_reply(std::move(file), kind, path.name(), request);
 }

@@ -23,8 +23,6 @@ constexpr std::size_t kMostRequests = 16'384;
 
 }  // namespace
 
-bool TableEngine::available() { return true; }
-
 Result<std::unique_ptr<TableEngine>> TableEngine::open(FileStore& store) {
   const int folder = store.private_directory();
   if (::mkdirat(folder, kJournals, 0700) != 0 && errno != EEXIST) {

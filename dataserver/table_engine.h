@@ -30,9 +30,6 @@ namespace skein {
 
 class TableEngine {
  public:
-  // Built with libhdf5? If not, open() gives null.
-  static bool available();
-
   // Files held open, each with up to a chunk of 128 KiB per table in memory.
   static constexpr std::size_t kMostOpen = 64;
   static constexpr std::chrono::seconds kIdleTime{20};
@@ -44,7 +41,7 @@ class TableEngine {
   static constexpr std::chrono::seconds kSettled{60};
 
   // Makes good what a crash left behind. `store` is borrowed. Errors: as open(2) of the journals'
-  // folder.
+  // folder. Null in a server built without libhdf5.
   static Result<std::unique_ptr<TableEngine>> open(FileStore& store);
   // Finishes what is queued, and closes the files in order.
   ~TableEngine();

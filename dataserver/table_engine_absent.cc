@@ -5,8 +5,6 @@ namespace skein {
 
 struct TableEngine::Open {};
 
-bool TableEngine::available() { return false; }
-
 Result<std::unique_ptr<TableEngine>> TableEngine::open(FileStore&) {
   return std::unique_ptr<TableEngine>();
 }

@@ -185,7 +185,7 @@ class Tables::Get final : public Waiting {
     if (!job()) return otherwise_();
     if (job()->failure) return refusal_of_job(*job()->failure);
     if (reading_) return reading_->reply();
-    return file_reply(std::move(*job()->snapshot), FileKind::kSealed, target_.path.name(),
+    return file_reply(std::move(*job()->snapshot), FileKind::kRewritten, target_.path.name(),
                       *request_);
   }
 

@@ -86,7 +86,9 @@ def test_eight_processes_append_and_no_row_is_lost(server):
     assert numpy.array_equal(numpy.sort(got, order="tIndex"), wanted)
     with h5py.File(server.root / "a/r.h5r", "r") as file:
         assert numpy.array_equal(numpy.sort(file["FitResults"]["tIndex"]), wanted["tIndex"])
-    # What a GET of the whole file gives can be opened too.
+    # What a GET of the whole file gives can be opened too, and is known to be of this moment.
+    reply = server.get("/a/r.h5r")
+    assert reply.headers["ETag"].endswith('-grows"') and "Last-Modified" not in reply.headers
     (server.root.parent / "got.h5r").write_bytes(server.get("/a/r.h5r").body)
     with tables.open_file(server.root.parent / "got.h5r") as file:
         assert file.root.FitResults.nrows == 8000
@@ -276,6 +278,7 @@ def test_a_sealed_table_takes_no_more_rows(server):
     assert server.put("/__aggregate_h5r/seal.h5r/T", npy(fits(2))).status == 200
     assert server.put("/__seal/seal.h5r", b"").status == 200
     assert (server.root / "seal.h5r").stat().st_mode & 0o777 == 0o440
+    assert not server.get("/seal.h5r").headers["ETag"].endswith('-grows"')
     assert server.put("/__aggregate_h5r/seal.h5r/T", npy(fits(2))).status == 409
     assert len(numpy.load(io.BytesIO(server.get("/seal.h5r/T.npy").body))) == 2
 

@@ -10,6 +10,8 @@ Command add_ls(CLI::App& parent);
 Command add_cat(CLI::App& parent);
 Command add_get(CLI::App& parent);
 Command add_put(CLI::App& parent);
+Command add_append(CLI::App& parent);
+Command add_seal(CLI::App& parent);
 Command add_stat(CLI::App& parent);
 Command add_find(CLI::App& parent);
 Command add_locate(CLI::App& parent);

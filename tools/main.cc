@@ -70,6 +70,7 @@ ExitStatus run(std::vector<std::string> arguments, Messages& messages, Output& o
   set_up_program(program, flags, *config);
   const std::vector<Command> commands{
       add_ls(program),     add_cat(program),   add_get(program),    add_put(program),
+      add_append(program), add_seal(program),
       add_stat(program),   add_find(program),  add_locate(program), add_nodes(program),
       add_status(program), add_config(program), add_recover(program), add_up(program),
       add_stream(program), add_series(program), add_mount(program), add_serve(program)};

@@ -58,6 +58,7 @@ Result<std::unique_ptr<OpenFile>> Files::open_session(const Unsealed::Session& s
 Result<std::unique_ptr<OpenFile>> Files::open_sealed(Inode inode, int flags) {
   auto path = parts_.tree.path_of(inode);
   if (!path) return path.error();
+  if (may_grow(*path)) return open_growing(inode, *path, flags);
   if (wants_to_write(flags)) return sealed_error(*path);
   auto sealed = SealedFile::open(parts_.reading, *path);
   if (!sealed) {
@@ -68,8 +69,44 @@ Result<std::unique_ptr<OpenFile>> Files::open_sealed(Inode inode, int flags) {
   auto file = std::make_unique<OpenFile>();
   file->inode = inode;
   file->sealed = std::move(*sealed);
-  file->growing = may_grow(*path);
   return file;
+}
+
+Result<std::unique_ptr<OpenFile>> Files::open_growing(Inode inode, const ClusterPath& path,
+                                                      int flags) {
+  const bool writes = wants_to_write(flags);
+  if (writes) {
+    if (auto may = may_append(path, flags); !may) return may.error();
+  }
+  auto file = std::make_unique<OpenFile>();
+  file->inode = inode;
+  file->growing = std::make_unique<GrowingHandle>(parts_.growing, path, writes);
+  const auto found = file->growing->find();
+  if (found) return file;
+  if (found.error().code != std::errc::no_such_file_or_directory) return found.error();
+  parts_.tree.distrust_parent_of(inode);
+  return Error{static_cast<std::errc>(ESTALE), found.error().what};
+}
+
+Result<std::pair<Shown, std::unique_ptr<OpenFile>>> Files::create_growing(Inode parent,
+                                                                          std::string_view name,
+                                                                          const ClusterPath& path,
+                                                                          int flags) {
+  if (auto may = may_append(path, flags); !may) return may.error();
+  auto file = std::make_unique<OpenFile>();
+  file->growing = std::make_unique<GrowingHandle>(parts_.growing, path, true);
+  if (auto made = file->growing->make(); !made) return made.error();
+  auto shown = parts_.tree.growing(parent, name, path);
+  if (!shown) return shown.error();
+  file->inode = shown->inode();
+  return std::pair(*shown, std::move(file));
+}
+
+Result<void> Files::append(const OpenFile& file, std::span<const char> bytes) {
+  const auto size_bytes = file.growing->append(bytes);
+  if (!size_bytes) return size_bytes.error();
+  parts_.tree.grew(file.inode, *size_bytes);
+  return {};
 }
 
 Result<std::pair<Shown, std::unique_ptr<OpenFile>>> Files::create(Inode parent,
@@ -88,6 +125,7 @@ Result<std::pair<Shown, std::unique_ptr<OpenFile>>> Files::create(Inode parent,
     return std::pair(*existing, std::move(*opened));
   }
   if (existing.error().code != std::errc::no_such_file_or_directory) return existing.error();
+  if (may_grow(*path)) return create_growing(parent, name, *path, flags);
   auto session = WriteSession::begin(parts_.writing, *path, parts_.inodes.new_private());
   if (!session) return session.error();
   auto added = parts_.unsealed.add({parent, std::string(name)}, *session);

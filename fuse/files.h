@@ -2,18 +2,21 @@
 // new ones. What a call may do to a file follows from whether it is sealed:
 //   sealed    read; everything that would change it is operation_not_permitted
 //   unsealed  everything, by this mount only
+//   growing   (below _aggregate) read, and append
 //
 // Thread-safe; one OpenFile may be used by several threads at a time. All inode numbers are the
 // kernel's.
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "core/error.h"
 #include "core/fd.h"
+#include "fuse/growing_handle.h"
 #include "fuse/mounted_tree.h"
 #include "fuse/sealed_file.h"
 #include "fuse/unsealed.h"
@@ -28,10 +31,11 @@ struct OpenFile {
   bool writes = false;                 // counts as a writer of the session
   Fd reader;                           // of the session, for who only reads
   std::unique_ptr<SealedFile> sealed;  // null for the session's
-  bool growing = false;
+  std::unique_ptr<GrowingHandle> growing;  // below _aggregate; then no other is set
 
-  // A descriptor to read from at any offset; -1: ask sealed->read().
+  // A descriptor to read from at any offset; -1: ask growing or sealed.
   int local_fd() const {
+    if (growing) return -1;
     if (session) return writes ? session->fd() : reader.get();
     return sealed->local_fd();
   }
@@ -44,6 +48,7 @@ class Files {
     Unsealed& unsealed;
     InodeTable& inodes;
     SealedFile::Sources reading;
+    GrowingHandle::Sources growing;
     WriteSession::Parts writing;
   };
   explicit Files(const Parts& parts) : parts_(parts) {}
@@ -64,6 +69,8 @@ class Files {
   // `at` 0 and up: pwrite of own bytes is about to reach `end`. Errors: no_space_on_device,
   // bad_file_descriptor (not open for writing).
   Result<void> before_write(const OpenFile& file, std::uint64_t end);
+  // One unbroken range of a growing file. Errors: as GrowingHandle::append().
+  Result<void> append(const OpenFile& file, std::span<const char> bytes);
   // `file`: what ftruncate(2) named, else null. Errors: operation_not_permitted if sealed.
   Result<void> set_size(Inode inode, const OpenFile* file, std::uint64_t size_bytes);
 
@@ -74,6 +81,11 @@ class Files {
  private:
   Result<std::unique_ptr<OpenFile>> open_session(const Unsealed::Session& session, int flags);
   Result<std::unique_ptr<OpenFile>> open_sealed(Inode inode, int flags);
+  Result<std::unique_ptr<OpenFile>> open_growing(Inode inode, const ClusterPath& path, int flags);
+  Result<std::pair<Shown, std::unique_ptr<OpenFile>>> create_growing(Inode parent,
+                                                                     std::string_view name,
+                                                                     const ClusterPath& path,
+                                                                     int flags);
 
   const Parts parts_;
 };

@@ -13,7 +13,7 @@ namespace {
 // How this open goes on in the kernel, and the reply's flags for it.
 std::int32_t choose_path(KernelRequests& parts, const OpenFile& file, fuse_file_info* info) {
   info->keep_cache = 1;
-  info->direct_io = file.growing;
+  info->direct_io = file.growing != nullptr;
   if (file.growing) return 0;
   const bool local = file.session ? file.session->is_node_local() : file.local_fd() >= 0;
   const bool possible = local && parts.passthrough.agreed();
@@ -107,14 +107,32 @@ void on_read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset,
     return;
   }
   if (file.session) return void(fuse_reply_err(request, EBADF));
-  const auto slices = file.sealed->read(static_cast<std::uint64_t>(offset), size);
+  const auto at = static_cast<std::uint64_t>(offset);
+  const auto slices = file.growing ? file.growing->read(at, size) : file.sealed->read(at, size);
   if (!slices) return fail(request, slices.error());
   reply_slices(request, *slices);
+}
+
+// The offset is where the kernel believes the end to be.
+void append(fuse_req_t request, const OpenFile& file, fuse_bufvec* from) {
+  std::vector<char> bytes(fuse_buf_size(from));
+  fuse_bufvec to{};
+  to.count = 1;
+  to.buf[0].size = bytes.size();
+  to.buf[0].mem = bytes.data();
+  const ssize_t copied = fuse_buf_copy(&to, from, static_cast<fuse_buf_copy_flags>(0));
+  if (copied < 0) return void(fuse_reply_err(request, static_cast<int>(-copied)));
+  bytes.resize(static_cast<std::size_t>(copied));
+  if (auto done = parts_of(request).files.append(file, bytes); !done) {
+    return fail(request, done.error());
+  }
+  fuse_reply_write(request, bytes.size());
 }
 
 void on_write_buf(fuse_req_t request, fuse_ino_t, fuse_bufvec* from, off_t offset,
                   fuse_file_info* info) {
   OpenFile& file = file_of(info);
+  if (file.growing) return append(request, file, from);
   const std::size_t size = fuse_buf_size(from);
   const std::uint64_t end = static_cast<std::uint64_t>(offset) + size;
   auto allowed = parts_of(request).files.before_write(file, end);
@@ -157,6 +175,8 @@ void on_lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_fil
     return;
   }
   if (file.session) return void(fuse_reply_err(request, EBADF));
+  // A growing file has no end that would still be true at the caller.
+  if (file.growing) return void(fuse_reply_err(request, EINVAL));
   // What lies on another host is all data, for whoever reads it from here.
   const off_t size = static_cast<off_t>(file.sealed->size_bytes());
   if (offset >= size || offset < 0) return void(fuse_reply_err(request, ENXIO));

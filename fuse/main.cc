@@ -183,8 +183,10 @@ int serve(const MountOptions& options, Daemon& daemon) {
   MountedTree shown({directories, inodes, unsealed, quick, placement, *membership},
                     {options.uid, options.gid, options.umask, ::time(nullptr), options.deadline});
   sealed_into = &shown;
+  Appender appender(bulk, placement, *membership);
   Files files({shown, unsealed, inodes,
                {lanes_used, bulk, finder, downloader, *membership, options.deadline, streams},
+               {appender, finder, bulk},
                {lanes_used, {bulk, placement, *membership, uploader, options.deadline}, **spool}});
 
   Passthrough passthrough(options.passthrough);

@@ -5,6 +5,8 @@
 #include <ctime>
 #include <set>
 
+#include "aggregate/append_target.h"
+
 namespace skein {
 namespace {
 
@@ -13,7 +15,8 @@ constexpr mode_t kSealedMode = S_IFREG | 0444;
 constexpr mode_t kUnsealedMode = S_IFREG | 0666;
 // What cat and cp take as their buffer; larger ones gain nothing.
 constexpr blksize_t kBlockBytes = 128 * 1024;
-constexpr std::string_view kGrowingFolder = "_aggregate";
+// Files that this mount appended to; with more of them, sizes are those of the listings.
+constexpr std::size_t kMostGrown = 10'000;
 
 Error stale() {
   return {static_cast<std::errc>(ESTALE), "the directory is no longer there"};
@@ -45,6 +48,7 @@ Shown MountedTree::show(const TreeEntry& entry, const ClusterPath* path) const {
   st.st_uid = options_.uid;
   st.st_gid = options_.gid;
   st.st_size = std::max<std::int64_t>(entry.entry.size, 0);
+  if (growing && !directory) st.st_size = std::max(st.st_size, grown_size(entry.inode));
   st.st_blocks = directory ? 0 : (st.st_size + 511) / 512;
   st.st_blksize = kBlockBytes;
   st.st_mtime = st.st_ctime = st.st_atime = entry.seen_s;
@@ -182,6 +186,29 @@ void MountedTree::sealed(const WriteSession& session, Inode parent, std::string_
   const auto noted = parts_.directories.note_created(
       *directory, name, {0, static_cast<std::int64_t>(size_bytes)});
   if (noted) parts_.inodes.bind(session.inode(), noted->inode);
+}
+
+Result<Shown> MountedTree::growing(Inode parent, std::string_view name, const ClusterPath& path) {
+  const auto directory = tree_directory(parent);
+  if (!directory) return directory.error();
+  const auto noted = parts_.directories.note_created(*directory, name, {0, 0});
+  if (!noted) return noted.error();
+  return show(*noted, &path);
+}
+
+void MountedTree::grew(Inode inode, std::uint64_t size_bytes) {
+  const auto tree = parts_.inodes.tree_number(inode);
+  if (!tree) return;
+  const std::lock_guard lock(grown_mutex_);
+  if (grown_.size() >= kMostGrown) grown_.clear();
+  off_t& known = grown_[*tree];
+  known = std::max(known, static_cast<off_t>(size_bytes));
+}
+
+off_t MountedTree::grown_size(Inode inode) const {
+  const std::lock_guard lock(grown_mutex_);
+  const auto known = grown_.find(inode);
+  return known == grown_.end() ? 0 : known->second;
 }
 
 Result<ClusterPath> MountedTree::path_of(Inode parent, std::string_view name) {

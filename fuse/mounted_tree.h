@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include <memory>
+#include <map>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -82,6 +84,12 @@ class MountedTree {
   // A file that the tree believes in was not found.
   void distrust_parent_of(Inode inode);
 
+  // A growing file was made, or is there, under this name.
+  Result<Shown> growing(Inode parent, std::string_view name, const ClusterPath& path);
+  // An append of this mount made the file so large: it is shown no smaller, whatever an older
+  // listing says.
+  void grew(Inode inode, std::uint64_t size_bytes);
+
  private:
   // The tree's number of a directory, found again by name if the tree gave it up.
   Result<Inode> tree_directory(Inode inode);
@@ -89,6 +97,11 @@ class MountedTree {
 
   const Parts parts_;
   const Options options_;
+
+  off_t grown_size(Inode inode) const;  // of the tree's number; 0 unknown
+
+  mutable std::mutex grown_mutex_;  // guards what follows
+  std::map<Inode, off_t> grown_;
 };
 
 }  // namespace skein

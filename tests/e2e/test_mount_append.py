@@ -1,0 +1,118 @@
+"""Growing files in the mount: O_APPEND below _aggregate."""
+import concurrent.futures
+import errno
+import os
+import subprocess
+
+import pytest
+
+from harness import eventually
+
+
+@pytest.fixture
+def place(servers, mounts):
+    """(node, mount) of one cluster; the folder below _aggregate is there."""
+    node = servers()
+    mount = mounts(nodes=[node])
+    (mount.path / "_aggregate").mkdir()
+    return node, mount
+
+
+def test_every_write_appends_and_is_seen_at_once(place):
+    node, mount = place
+    path = mount.path / "_aggregate" / "a.log"
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    for n in range(20):
+        assert os.write(fd, b"line %02d\n" % n) == 8
+        assert node.get("/_aggregate/a.log").body.endswith(b"line %02d\n" % n)
+        assert path.stat().st_size == 8 * (n + 1)
+    os.close(fd)
+    subprocess.run(["sh", "-c", f"echo shell >> {path}"], check=True)
+    assert path.read_bytes() == b"".join(b"line %02d\n" % n for n in range(20)) + b"shell\n"
+
+
+def test_lines_of_two_mounts_and_http_are_whole(place, mounts):
+    node, mount = place
+    other = mounts(nodes=[node])
+    path = "_aggregate/shared.log"
+    (mount.path / path).open("ab").close()
+    eventually((other.path / path).exists, 5, "the other mount sees it")
+
+    def write(writer):
+        if writer == 2:
+            for n in range(200):
+                assert node.put(f"/{path}", b"writer 2 line %d\n" % n).status == 200
+            return
+        fd = os.open((mount, other)[writer].path / path, os.O_WRONLY | os.O_APPEND)
+        for n in range(200):
+            os.write(fd, b"writer %d line %d\n" % (writer, n))
+        os.close(fd)
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, range(3)))
+    lines = (mount.path / path).read_bytes().splitlines()
+    assert sorted(lines) == sorted(b"writer %d line %d" % (w, n)
+                                   for w in range(3) for n in range(200))
+    eventually(lambda: (other.path / path).stat().st_size == (mount.path / path).stat().st_size, 3,
+               "both see the size")
+
+
+def test_tail_f_shows_new_lines_once_and_soon(place, mounts):
+    node, mount = place
+    node.put("/_aggregate/t.log", b"first\n")
+    reader = mounts(nodes=[node])
+    tail = subprocess.Popen(["tail", "-n", "+1", "-s", "0.2", "-f",
+                             reader.path / "_aggregate" / "t.log"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        os.set_blocking(tail.stdout.fileno(), False)
+        seen = []
+
+        def shows(line):
+            seen.append((tail.stdout.read() or b"").decode())
+            return line in "".join(seen)
+
+        eventually(lambda: shows("first\n"), 5)
+        for n in range(5):
+            node.put("/_aggregate/t.log", f"line {n}\n".encode())
+            eventually(lambda: shows(f"line {n}\n"), 3, "tail -f shows the line")
+        assert "".join(seen) == "first\n" + "".join(f"line {n}\n" for n in range(5))
+    finally:
+        tail.kill()
+        complaints = tail.communicate()[1]
+    assert not complaints
+
+
+def refused(code, call):
+    with pytest.raises(OSError) as failure:
+        call()
+    assert failure.value.errno == code, failure.value
+
+
+def test_what_is_no_append_is_refused(place):
+    node, mount = place
+    folder = mount.path / "_aggregate"
+    node.put("/_aggregate/a.log", b"kept\n")
+    refused(errno.EPERM, lambda: open(folder / "a.log", "wb"))
+    refused(errno.EPERM, lambda: os.open(folder / "a.log", os.O_RDWR))
+    refused(errno.EPERM, lambda: os.open(folder / "new.log", os.O_WRONLY | os.O_CREAT))
+    refused(errno.EPERM, lambda: os.truncate(folder / "a.log", 0))
+    refused(errno.EOPNOTSUPP,
+            lambda: os.open(folder / "a.bin", os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+    node.put("/__seal/_aggregate/a.log")
+    fd = os.open(folder / "a.log", os.O_WRONLY | os.O_APPEND)
+    refused(errno.EPERM, lambda: os.write(fd, b"more\n"))
+    os.close(fd)
+    assert (folder / "a.log").read_bytes() == b"kept\n"
+
+
+@pytest.mark.allow_errors
+def test_an_owner_that_dies_is_an_error_of_the_write(place):
+    node, mount = place
+    fd = os.open(mount.path / "_aggregate" / "a.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(fd, b"one\n")
+    node.kill()
+    with pytest.raises(OSError):
+        os.write(fd, b"two\n")
+    os.close(fd)
+    assert (node.root / "_aggregate" / "a.log").read_bytes() == b"one\n"

@@ -12,12 +12,27 @@ using namespace std::chrono_literals;
 
 namespace {
 
+bool is_all_alnum(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c); });
+}
+
 // ".name.XXXXXX": rsync's, and mkstemp's in its wake.
 bool is_rsync_name(std::string_view name) {
   const std::size_t dot = name.rfind('.');
   return name.starts_with('.') && dot != 0 && name.size() - dot == 7 &&
-         std::all_of(name.begin() + static_cast<std::ptrdiff_t>(dot) + 1, name.end(),
-                     [](unsigned char c) { return std::isalnum(c); });
+         is_all_alnum(name.substr(dot + 1));
+}
+
+// "ziXXXXXX": what zip(1) writes before it renames.
+bool is_zip_name(std::string_view name) {
+  return name.size() == 8 && name.starts_with("zi") && is_all_alnum(name);
+}
+
+// zip(1) tries whether it may write by an empty x.zip, which it takes away again.
+bool is_zip_probe(std::string_view name, const Unsealed::Session& session) {
+  if (!name.ends_with(".zip")) return false;
+  const auto status = session->status();
+  return status && status->st_size == 0;
 }
 
 Error being_sealed(const ClusterPath& path) {
@@ -28,9 +43,10 @@ Error being_sealed(const ClusterPath& path) {
 
 bool is_temporary_name(std::string_view name) {
   static constexpr std::array kSuffixes{".tmp", ".temp", ".part", ".partial", ".lock", ".new",
-                                        ".crdownload", ".swp", "~", ".incomplete"};
+                                        ".crdownload", ".swp", "~", ".incomplete", "-journal",
+                                        "-wal", "-shm"};
   static constexpr std::array kPrefixes{"tmp_", ".tmp", "tmp.", ".~", ".goutputstream-", ".fuse_"};
-  return is_rsync_name(name) ||
+  return is_rsync_name(name) || is_zip_name(name) ||
          std::any_of(kSuffixes.begin(), kSuffixes.end(),
                      [&](std::string_view suffix) { return name.ends_with(suffix); }) ||
          std::any_of(kPrefixes.begin(), kPrefixes.end(),
@@ -76,7 +92,8 @@ bool Unsealed::contains(const Session& session) const {
 }
 
 bool Unsealed::schedule(const Place& place, Record& record) const {
-  const bool linger = is_temporary_name(place.name) && options_.linger.count() > 0;
+  const bool linger = (is_temporary_name(place.name) || is_zip_probe(place.name, record.session)) &&
+                      options_.linger.count() > 0;
   record.sealing = !linger && !record.held;
   record.due = std::chrono::steady_clock::now() + (linger ? options_.linger : 0ms);
   return record.sealing;

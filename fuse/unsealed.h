@@ -28,7 +28,8 @@
 
 namespace skein {
 
-// By the habits of rsync, git, editors, browsers and of tools that write "x.tmp" before "x".
+// By the habits of rsync, git, zip, SQLite, editors, browsers and of tools that write "x.tmp"
+// before "x".
 bool is_temporary_name(std::string_view name);
 
 class Unsealed {

@@ -199,12 +199,12 @@ TEST_CASE("unsealed: a forced end waits for a close that was answered, not for a
 
 TEST_CASE("unsealed: names by which programs mean to rename a file") {
   for (const char* name : {".scan.tif.a1B2c3", "x.tmp", "x.part", "index.lock", "tmp_obj_abc",
-                           ".goutputstream-12", "draft~"}) {
+                           ".goutputstream-12", "draft~", "ziUm3xYz", "x.db-journal"}) {
     CAPTURE(name);
     CHECK(is_temporary_name(name));
   }
   for (const char* name : {"frame00042.pzf", "a.b.c123456", ".hidden", ".profile.d", "temporal",
-                           "x.tmp.tif", "abcdef", ".abcdef"}) {
+                           "x.tmp.tif", "abcdef", ".abcdef", "zigzag", "zi123456.tif"}) {
     CAPTURE(name);
     CHECK_FALSE(is_temporary_name(name));
   }

@@ -47,6 +47,7 @@ struct FileInfo {
   std::uint64_t size_bytes = 0;
   std::int64_t mtime_s = 0;  // seconds since 1970, from Last-Modified; 0 unknown
   std::string etag;          // "" unknown
+  std::optional<std::uint64_t> checksum;  // core/checksum.h, where the node knows it
   bool is_directory = false;
 };
 

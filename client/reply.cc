@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "core/digests.h"
 #include "core/http_date.h"
 
 namespace skein {
@@ -108,6 +109,8 @@ Result<std::optional<FileInfo>> info_of(const ResponseHead& head, const std::str
   info.size_bytes = *size;
   info.mtime_s = parse_http_date(head.find("Last-Modified").value_or("")).value_or(0);
   info.etag = head.find("ETag").value_or("");
+  // One that cannot be read is as good as none: the bytes are not asked for here.
+  if (const auto digests = digests_of(head)) info.checksum = digests->xxh3;
   return std::optional(std::move(info));
 }
 

@@ -37,6 +37,7 @@ constexpr KnownSetting kKnown[] = {
     {"mount.cache_dir", Kind::kText, "", "folder of the tree cache; empty = ~/.cache/skein"},
     {"mount.cache_bytes", Kind::kInteger, "1073741824", "most the tree cache takes on disk"},
     {"mount.spool_dir", Kind::kText, "", "folder for files being written; empty = inside the cache folder"},
+    {"mount.metrics_port", Kind::kInteger, "0", "TCP port of 127.0.0.1 for Prometheus; 0 = none"},
     {"mount.spool_bytes", Kind::kInteger, "0", "most the spool takes; 0 = the free space of its disk"},
 };
 

@@ -17,8 +17,11 @@ Error sealed_error(const ClusterPath& path) {
           "/" + path.text() + " is sealed: files are written once"};
 }
 
-Result<void> truncate(const WriteSession& session, std::uint64_t size_bytes) {
-  if (::ftruncate(session.fd(), static_cast<off_t>(size_bytes)) == 0) return {};
+Result<void> truncate(WriteSession& session, std::uint64_t size_bytes) {
+  if (::ftruncate(session.fd(), static_cast<off_t>(size_bytes)) == 0) {
+    session.truncated();
+    return {};
+  }
   return errno_error(errno, "truncate /" + session.path().text());
 }
 
@@ -165,7 +168,9 @@ void Files::release(std::unique_ptr<OpenFile> file) {
 Result<void> Files::before_write(const OpenFile& file, std::uint64_t end) {
   if (!file.writes) return Error{std::errc::bad_file_descriptor, "not open for writing"};
   file.session->changed();
-  return file.session->allow_size(end);
+  auto allowed = file.session->allow_size(end);
+  if (!allowed) file.session->write_failed(allowed.error().code);
+  return allowed;
 }
 
 Result<void> Files::set_size(Inode inode, const OpenFile* file, std::uint64_t size_bytes) {

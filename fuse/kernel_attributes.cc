@@ -13,10 +13,6 @@ namespace {
 
 constexpr int kStatBlockBytes = 4096;
 
-constexpr const char* kLocations = "user.skein.locations";
-constexpr const char* kNode = "user.skein.node";
-constexpr const char* kIncomplete = "user.skein.incomplete";
-
 void reply_attributes(fuse_req_t request, fuse_ino_t inode) {
   KernelRequests& parts = parts_of(request);
   const auto shown = parts.tree.stat(inode);
@@ -71,35 +67,6 @@ void on_statfs(fuse_req_t request, fuse_ino_t) {
   fuse_reply_statfs(request, &out);
 }
 
-std::string joined(const std::string& before, const std::string& next) {
-  return before.empty() ? next : before + ", " + next;
-}
-
-Result<std::string> attribute_value(KernelRequests& parts, fuse_ino_t inode,
-                                    const std::string& name) {
-  const Error none{static_cast<std::errc>(ENODATA), "no such attribute"};
-  const auto shown = parts.tree.stat(inode);
-  if (!shown) return shown.error();
-  std::string value;
-  if (shown->kind == Shown::Kind::kDirectory) {
-    if (name != kIncomplete) return none;
-    const auto missing = parts.tree.refresh(inode);
-    if (!missing) return missing.error();
-    for (const Node& node : *missing) value = joined(value, node.label());
-  } else if (shown->kind != Shown::Kind::kUnsealed && (name == kLocations || name == kNode)) {
-    auto path = parts.tree.path_of(inode);
-    if (!path) return path.error();
-    const auto located = parts.finder.find(*path);
-    if (!located) return located.error();
-    for (const Copy& copy : located->copies) {
-      if (name == kNode) return copy.node.label();
-      value = joined(value, copy.node.url() + path->target().substr(1));
-    }
-  }
-  if (value.empty()) return none;
-  return value;
-}
-
 void reply_value(fuse_req_t request, std::string_view value, std::size_t room) {
   if (room == 0) return void(fuse_reply_xattr(request, value.size()));
   if (value.size() > room) return void(fuse_reply_err(request, ERANGE));
@@ -109,24 +76,17 @@ void reply_value(fuse_req_t request, std::string_view value, std::size_t room) {
 void on_getxattr(fuse_req_t request, fuse_ino_t inode, const char* name, std::size_t size) {
   // ls(1) asks once per device for access lists when told that there are none.
   if (std::strncmp(name, "user.", 5) != 0) return void(fuse_reply_err(request, ENOTSUP));
-  const auto value = attribute_value(parts_of(request), inode, name);
+  const auto value = parts_of(request).facts.value(inode, name);
   if (!value) return fail(request, value.error());
   reply_value(request, *value, size);
 }
 
 void on_listxattr(fuse_req_t request, fuse_ino_t inode, std::size_t size) {
-  const auto shown = parts_of(request).tree.stat(inode);
-  if (!shown) return fail(request, shown.error());
-  std::string names;  // each with its terminating zero
-  const auto add = [&](const char* name) { names.append(name, std::strlen(name) + 1); };
-  if (shown->kind == Shown::Kind::kSealed) {
-    add(kLocations);
-    add(kNode);
-  } else if (shown->kind == Shown::Kind::kDirectory &&
-             attribute_value(parts_of(request), inode, kIncomplete)) {
-    add(kIncomplete);
-  }
-  reply_value(request, names, size);
+  const auto names = parts_of(request).facts.names(inode);
+  if (!names) return fail(request, names.error());
+  std::string list;  // each with its terminating zero
+  for (const std::string& name : *names) list.append(name).push_back('\0');
+  reply_value(request, list, size);
 }
 
 void on_setxattr(fuse_req_t request, fuse_ino_t, const char*, const char*, std::size_t, int) {
@@ -140,14 +100,15 @@ void on_removexattr(fuse_req_t request, fuse_ino_t, const char*) {
 }  // namespace
 
 void add_attribute_operations(fuse_lowlevel_ops& ops) {
-  ops.getattr = on_getattr;
-  ops.setattr = on_setattr;
-  ops.access = on_access;
-  ops.statfs = on_statfs;
-  ops.getxattr = on_getxattr;
-  ops.listxattr = on_listxattr;
-  ops.setxattr = on_setxattr;
-  ops.removexattr = on_removexattr;
+  using Kind = MountMetrics::Kind;
+  ops.getattr = counted<Kind::kGetattr, on_getattr>;
+  ops.setattr = counted<Kind::kSetattr, on_setattr>;
+  ops.access = counted<Kind::kAccess, on_access>;
+  ops.statfs = counted<Kind::kStatfs, on_statfs>;
+  ops.getxattr = counted<Kind::kGetxattr, on_getxattr>;
+  ops.listxattr = counted<Kind::kListxattr, on_listxattr>;
+  ops.setxattr = counted<Kind::kSetxattr, on_setxattr>;
+  ops.removexattr = counted<Kind::kRemovexattr, on_removexattr>;
 }
 
 }  // namespace skein

@@ -111,10 +111,11 @@ void on_readdirplus(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offs
 }  // namespace
 
 void add_directory_operations(fuse_lowlevel_ops& ops) {
-  ops.opendir = on_opendir;
-  ops.releasedir = on_releasedir;
-  ops.readdir = on_readdir;
-  ops.readdirplus = on_readdirplus;
+  using Kind = MountMetrics::Kind;
+  ops.opendir = counted<Kind::kOpendir, on_opendir>;
+  ops.releasedir = counted<Kind::kReleasedir, on_releasedir>;
+  ops.readdir = counted<Kind::kReaddir, on_readdir>;
+  ops.readdirplus = counted<Kind::kReaddirplus, on_readdirplus>;
 }
 
 }  // namespace skein

@@ -139,7 +139,10 @@ void on_write_buf(fuse_req_t request, fuse_ino_t, fuse_bufvec* from, off_t offse
   if (!allowed) return fail(request, allowed.error());
   fuse_bufvec to = stretch(file.session->fd(), offset, size);
   const ssize_t copied = fuse_buf_copy(&to, from, static_cast<fuse_buf_copy_flags>(0));
-  if (copied < 0) return void(fuse_reply_err(request, static_cast<int>(-copied)));
+  if (copied < 0) {
+    file.session->write_failed(static_cast<std::errc>(-copied));
+    return void(fuse_reply_err(request, static_cast<int>(-copied)));
+  }
   fuse_reply_write(request, static_cast<std::size_t>(copied));
 }
 
@@ -186,16 +189,17 @@ void on_lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_fil
 }  // namespace
 
 void add_file_operations(fuse_lowlevel_ops& ops) {
-  ops.open = on_open;
-  ops.create = on_create;
-  ops.mknod = on_mknod;
-  ops.read = on_read;
-  ops.write_buf = on_write_buf;
-  ops.flush = on_flush;
-  ops.fsync = on_fsync;
-  ops.release = on_release;
-  ops.fallocate = on_fallocate;
-  ops.lseek = on_lseek;
+  using Kind = MountMetrics::Kind;
+  ops.open = counted<Kind::kOpen, on_open>;
+  ops.create = counted<Kind::kCreate, on_create>;
+  ops.mknod = counted<Kind::kMknod, on_mknod>;
+  ops.read = counted<Kind::kRead, on_read>;
+  ops.write_buf = counted<Kind::kWriteBuf, on_write_buf>;
+  ops.flush = counted<Kind::kFlush, on_flush>;
+  ops.fsync = counted<Kind::kFsync, on_fsync>;
+  ops.release = counted<Kind::kRelease, on_release>;
+  ops.fallocate = counted<Kind::kFallocate, on_fallocate>;
+  ops.lseek = counted<Kind::kLseek, on_lseek>;
 }
 
 }  // namespace skein

@@ -66,15 +66,16 @@ void on_symlink(fuse_req_t request, const char*, fuse_ino_t, const char*) {
 }  // namespace
 
 void add_name_operations(fuse_lowlevel_ops& ops) {
-  ops.lookup = on_lookup;
+  using Kind = MountMetrics::Kind;
+  ops.lookup = counted<Kind::kLookup, on_lookup>;
   ops.forget = on_forget;
   ops.forget_multi = on_forget_multi;
-  ops.mkdir = on_mkdir;
-  ops.rmdir = on_rmdir;
-  ops.unlink = on_unlink;
-  ops.rename = on_rename;
-  ops.link = on_link;
-  ops.symlink = on_symlink;
+  ops.mkdir = counted<Kind::kMkdir, on_mkdir>;
+  ops.rmdir = counted<Kind::kRmdir, on_rmdir>;
+  ops.unlink = counted<Kind::kUnlink, on_unlink>;
+  ops.rename = counted<Kind::kRename, on_rename>;
+  ops.link = counted<Kind::kLink, on_link>;
+  ops.symlink = counted<Kind::kSymlink, on_symlink>;
 }
 
 }  // namespace skein

@@ -15,6 +15,13 @@ inline KernelRequests& parts_of(fuse_req_t request) {
 }
 inline OpenFile& file_of(fuse_file_info* info) { return *reinterpret_cast<OpenFile*>(info->fh); }
 
+// A callback that is counted in the metrics.
+template <MountMetrics::Kind kKind, auto kCallback, typename... Arguments>
+void counted(fuse_req_t request, Arguments... arguments) {
+  parts_of(request).metrics.asked(kKind);
+  kCallback(request, arguments...);
+}
+
 void fail(fuse_req_t request, const Error& error);
 // No value to give: 0 or an error.
 void finish(fuse_req_t request, const Result<void>& result);

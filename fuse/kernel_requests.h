@@ -5,12 +5,13 @@
 #include <atomic>
 #include <functional>
 
-#include "client/download.h"
 #include "core/error.h"
 #include "fuse/directory_stream.h"
+#include "fuse/file_facts.h"
 #include "fuse/files.h"
 #include "fuse/inode_table.h"
 #include "fuse/kept_names.h"
+#include "fuse/mount_metrics.h"
 #include "fuse/mounted_tree.h"
 #include "fuse/open_files.h"
 #include "fuse/passthrough.h"
@@ -28,7 +29,8 @@ struct KernelRequests {
   Unsealed& unsealed;
   InodeTable& inodes;
   SpaceCounter& space;
-  Downloader& finder;
+  MountMetrics& metrics;
+  FileFacts& facts;
   Passthrough& passthrough;
   BackingFiles& backing;
   KeptNames& kept_names;

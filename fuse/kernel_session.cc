@@ -41,8 +41,19 @@ Passthrough& passthrough_of(void* userdata) {
   return static_cast<KernelRequests*>(userdata)->passthrough;
 }
 
+// struct fuse_out_header: a notification has unique 0 and its code in place of the error.
+struct ReplyHead {
+  std::uint32_t len;
+  std::int32_t error;
+  std::uint64_t unique;
+};
+
 ssize_t write_reply(int fd, iovec* parts, int count, void* userdata) {
   passthrough_of(userdata).edit_reply(parts, count);
+  if (count > 0 && parts[0].iov_len >= sizeof(ReplyHead)) {
+    const auto* head = static_cast<const ReplyHead*>(parts[0].iov_base);
+    if (head->unique != 0) static_cast<KernelRequests*>(userdata)->metrics.answered(head->error);
+  }
   return ::writev(fd, parts, count);
 }
 
@@ -126,11 +137,7 @@ class LibrarySession : public KernelSession {
 
   void doubt_entries() override {
     if (!requests_.entries_revocable) return;
-    struct {
-      std::uint32_t len;
-      std::int32_t error;  // a notification's code stands here, and unique is 0
-      std::uint64_t unique;
-    } notification{16, kNotifyIncrementEpoch, 0};
+    const ReplyHead notification{sizeof notification, kNotifyIncrementEpoch, 0};
     static_assert(sizeof notification == 16);
     const ssize_t n = ::write(fuse_session_fd(session_), &notification, sizeof notification);
     if (n < 0 && errno == EINVAL) requests_.entries_revocable = false;

@@ -18,6 +18,7 @@
 #include "core/log.h"
 #include "fuse/daemon.h"
 #include "fuse/kernel_session.h"
+#include "fuse/metrics_port.h"
 #include "fuse/mount_point.h"
 #include "fuse/options.h"
 
@@ -116,6 +117,22 @@ std::jthread watch_signals(KernelSession& session, Unsealed& unsealed) {
   });
 }
 
+void add_gauges(MountMetrics& metrics, Membership& membership, Unsealed& unsealed, Spool& spool) {
+  metrics.add_gauge("skein_mount_nodes_alive", "Nodes that answer.", [&] {
+    return static_cast<double>(membership.nodes()->size());
+  });
+  metrics.add_gauge("skein_mount_nodes_set_aside", "Nodes that are named and do not answer.", [&] {
+    const auto states = membership.states();
+    return static_cast<double>(std::count_if(states.begin(), states.end(), [](const auto& state) {
+      return state.kind == NodeState::Kind::kSetAside;
+    }));
+  });
+  metrics.add_gauge("skein_mount_unsealed_files", "Files being written, or about to be sealed.",
+                    [&] { return static_cast<double>(unsealed.count()); });
+  metrics.add_gauge("skein_mount_recover_files", "Files in recover/: see skein recover.",
+                    [&] { return static_cast<double>(spool.kept()); });
+}
+
 // Each file being written takes two descriptors, each one read one: the soft limit is soon reached.
 void allow_many_files() {
   rlimit files{};
@@ -194,9 +211,18 @@ int serve(const MountOptions& options, Daemon& daemon) {
   std::promise<void> ready;
   OpenFiles open_files;
   KeptNames kept_names(real_clock());
-  KernelRequests requests{shown,  files,       open_files, unsealed,   inodes, space,
-                          finder, passthrough, backing,    kept_names, [&] { ready.set_value(); },
-                          false};
+  FileFacts facts(shown, finder);
+  MountMetrics metrics;
+  add_gauges(metrics, *membership, unsealed, **spool);
+  KernelRequests requests{shown,   files, open_files,  unsealed, inodes,     space,
+                          metrics, facts, passthrough, backing,  kept_names,
+                          [&] { ready.set_value(); }, false};
+  std::unique_ptr<MetricsPort> metrics_port;
+  if (options.metrics_port != 0) {
+    auto opened = MetricsPort::open(options.metrics_port, [&] { return metrics.text(); });
+    if (!opened) return fail(opened.error());
+    metrics_port = std::move(*opened);
+  }
   auto session = KernelSession::mount(options, requests);
   if (!session) return fail(session.error());
   known_directories = &directories;
@@ -223,6 +249,7 @@ int serve(const MountOptions& options, Daemon& daemon) {
   // Taken away means that nothing in it was open: what looks open lost only its last message.
   unsealed.end(ended && *ended ? Unsealed::End::kAllClosed : Unsealed::End::kForced);
   open_files.close_all();
+  metrics_port.reset();
   membership.reset();
   if (!ended) return fail(ended.error());
   if (!reported) return fail({std::errc::interrupted, "ended by a signal before it was mounted"});

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
+#include <map>
 #include <optional>
 #include <string_view>
 
@@ -14,8 +16,9 @@ namespace {
 
 constexpr const char* kFooter = R"(options of -o (comma-separated, as in fstab):
   cluster=NAME node=URL[;URL...] ro allow_other uid=N gid=N umask=OCTAL foreground
-  deadline_ms=N cache=DIR spool=DIR no_bypass no_passthrough seal_on_kill
-  wait_for_nodes=SECONDS, and what mount(8) knows
+  deadline_ms=N listing_trust_ms=N cache=DIR cache_bytes=N spool=DIR spool_bytes=N
+  metrics_port=N no_bypass no_passthrough seal_on_kill wait_for_nodes=SECONDS,
+  and what mount(8) knows
 
 files are written once: they appear to others when closed, and never change.
 errors of storing a file are reported by close() and fsync().
@@ -27,6 +30,33 @@ end it:  umount /mnt/room1  (or fusermount3 -u /mnt/room1)
 exit status: 0 mounted (in the foreground: unmounted); 1 failed; 2 wrong usage;
   3 no node found
 )";
+
+// Settings that can also be given as --NAME (with dashes) and in the list of -o.
+struct SettingOption {
+  const char* name;
+  const char* key;
+  const char* type;
+  const char* help;
+};
+constexpr SettingOption kSettingOptions[] = {
+    {"deadline_ms", "deadline_ms", "N", "longest that an operation waits for nodes  [default: 5000]"},
+    {"listing_trust_ms", "listing_trust_ms", "N",
+     "how long a listing is believed unasked  [default: 2500]"},
+    {"cache", "mount.cache_dir", "DIR", "folder of the tree cache  [default: ~/.cache/skein]"},
+    {"cache_bytes", "mount.cache_bytes", "N", "most that it takes  [default: 1073741824]"},
+    {"spool", "mount.spool_dir", "DIR",
+     "folder for files being written  [default: CACHE/spool]"},
+    {"spool_bytes", "mount.spool_bytes", "N",
+     "most that it takes  [default: what its disk has]"},
+    {"metrics_port", "mount.metrics_port", "PORT",
+     "TCP port of 127.0.0.1 for Prometheus  [default: none]"},
+};
+
+std::string flag_of(const SettingOption& setting) {
+  std::string flag = "--" + std::string(setting.name);
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
 
 Error usage(const std::string& what) {
   return {std::errc::invalid_argument, what + "; see skein-mount --help"};
@@ -40,7 +70,10 @@ struct Given {
   std::vector<std::string> mount_options;  // each maybe comma-separated
   std::optional<std::string> log_level;
   std::string log_file;
+  std::map<std::string, std::string> settings;  // by SettingOption::key, from flags
   bool foreground = false;
+  bool allow_other = false;
+  bool read_only = false;
   bool no_bypass = false;
   bool no_passthrough = false;
   bool seal_on_kill = false;
@@ -121,9 +154,9 @@ Result<void> apply(const std::string& option, Config& config, Given& given, Moun
   if (name == "wait_for_nodes") {
     return as_number(10, [&](auto n) { given.wait_for_nodes_s = static_cast<double>(n); });
   }
-  if (name == "deadline_ms") return config.set("deadline_ms", value, "-o deadline_ms");
-  if (name == "cache") return config.set("mount.cache_dir", value, "-o cache");
-  if (name == "spool") return config.set("mount.spool_dir", value, "-o spool");
+  for (const SettingOption& setting : kSettingOptions) {
+    if (name == setting.name) return config.set(setting.key, value, "-o " + name);
+  }
   return usage("unknown mount option '" + option + "'");
 }
 
@@ -139,6 +172,15 @@ void describe(CLI::App& app, Given& given) {
   app.add_option("-o", given.mount_options, "mount options, see below")
       ->type_name("OPTION,...")
       ->allow_extra_args(false);
+  app.add_flag("--read-only", given.read_only, "refuse to write, as -o ro");
+  app.add_flag("--allow-other", given.allow_other, "let other users in, as -o allow_other");
+  for (const SettingOption& setting : kSettingOptions) {
+    app.add_option_function<std::string>(
+           flag_of(setting),
+           [&given, key = setting.key](const std::string& value) { given.settings[key] = value; },
+           setting.help)
+        ->type_name(setting.type);
+  }
   app.add_flag("--no-bypass", given.no_bypass, "use HTTP also for nodes of this host");
   app.add_flag("--no-passthrough", given.no_passthrough,
                "the kernel does not read and write node-local files itself");
@@ -233,6 +275,9 @@ Result<void> lay_over(const Config& config, const Given& given, MountOptions& ou
   out.cache_bytes = static_cast<std::uint64_t>(config.integer("mount.cache_bytes"));
   out.spool_dir = spool_folder(config);
   out.spool_bytes = static_cast<std::uint64_t>(config.integer("mount.spool_bytes"));
+  const std::int64_t metrics_port = config.integer("mount.metrics_port");
+  if (metrics_port > UINT16_MAX) return usage("metrics_port must be at most 65535");
+  out.metrics_port = static_cast<std::uint16_t>(metrics_port);
   out.log_level = given.log_level.value_or(config.text("log_level"));
   out.log_file = given.log_file;
   if (!out.log_file.empty()) out.log_file = std::filesystem::absolute(out.log_file).string();
@@ -263,6 +308,17 @@ Result<MountOptions> parse_mount_options(Config config, std::span<const std::str
       if (auto applied = apply(option, config, *given, out); !applied) return applied.error();
     }
   }
+  for (const SettingOption& setting : kSettingOptions) {
+    const auto flag = given->settings.find(setting.key);
+    if (flag == given->settings.end()) continue;
+    const std::string origin = "flag " + flag_of(setting);
+    if (auto set = config.set(setting.key, flag->second, origin); !set) return set.error();
+  }
+  if (given->read_only && !out.read_only) {
+    out.read_only = true;
+    out.kernel_options.push_back("ro");
+  }
+  out.allow_other |= given->allow_other;
   if (auto laid = lay_over(config, *given, out); !laid) return laid.error();
   if (out.deadline.count() < 100) return usage("deadline_ms must be at least 100");
   out.mount_point = std::filesystem::absolute(given->mount_point).lexically_normal();

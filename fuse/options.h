@@ -43,6 +43,7 @@ struct MountOptions {
   std::uint64_t cache_bytes = 0;
   std::filesystem::path spool_dir;
   std::uint64_t spool_bytes = 0;
+  std::uint16_t metrics_port = 0;  // of 127.0.0.1; 0 = none
   std::string log_level = "info";
   std::string log_file;                   // "" = stderr
   std::vector<std::string> kernel_options;  // for mount(2): ro, nodev, ...

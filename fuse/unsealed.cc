@@ -159,9 +159,12 @@ void Unsealed::close_writer(const Session& session) {
     } else {
       Record& closed = record->second;
       if (--closed.writers > 0) return;
-      drop = closed.killed && !options_.seal_on_kill && !closed.held;
+      const bool failed = session->has_failed();
+      drop = (failed || (closed.killed && !options_.seal_on_kill)) && !closed.held;
       if (drop) {
-        spdlog::info("file dropped, its writer was killed: path=/{}", session->path().text());
+        spdlog::info("file dropped, {}: path=/{}",
+                     failed ? "a write into it failed" : "its writer was killed",
+                     session->path().text());
         records_.erase(record);
       } else if (!schedule(record->first, closed)) {
         changed_.notify_all();
@@ -241,7 +244,7 @@ Result<void> Unsealed::rename(const Place& from, const Place& to, const ClusterP
     node.mapped().held = false;
     const auto record = records_.insert(std::move(node)).position;
     if (record->second.writers == 0) {
-      drop = record->second.killed && !options_.seal_on_kill;
+      drop = session->has_failed() || (record->second.killed && !options_.seal_on_kill);
       if (drop) {
         records_.erase(record);
       } else {

@@ -63,6 +63,11 @@ class Unsealed {
   bool contains(const Session& session) const;
   std::vector<std::pair<std::string, Session>> in_directory(Inode directory) const;
 
+  std::size_t count() const {
+    const std::lock_guard lock(mutex_);
+    return records_.size();
+  }
+
   // Waits while the file is being sealed, or probably is about to be. True: it has left this set.
   bool wait_if_closing(const Session& session);
 

@@ -170,6 +170,9 @@ Result<void> WriteSession::flush() {
     if (over_) return {};
   }
   closing_ = true;
+  if (const int failure = failure_) {
+    return Error{static_cast<std::errc>(failure), "a write into /" + name.text() + " failed before"};
+  }
   if (lane_ && !lane_lost_) {
     if (auto free = check_name_is_free(name, lane_->node().key()); !free) return free.error();
     auto checked = lane_->check();

@@ -64,6 +64,12 @@ class WriteSession {
     ++version_;
     closing_ = false;
   }
+  // A write into it failed, and its writer was told: what there is now is not what was meant. flush()
+  // says so again, and the file is not to be sealed, unless the writer truncates it and goes on.
+  void write_failed(std::errc code) { failure_ = static_cast<int>(code); }
+  void truncated() { failure_ = 0; }
+  bool has_failed() const { return failure_ != 0; }
+
   // Nothing was written since the last flush(): its writer is likely just closing it.
   bool is_closing() const { return closing_; }
 
@@ -104,6 +110,7 @@ class WriteSession {
   std::optional<std::uint64_t> staged_version_;  // under the turn: what the stage holds
   std::atomic<std::uint64_t> version_{1};
   std::atomic<bool> closing_{false};
+  std::atomic<int> failure_{0};  // errno of a write
 
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable turn_free_;

@@ -1,9 +1,13 @@
 """skein-mount as a program: what it says, when it returns, how it ends, and how fstab uses it."""
+import errno
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 from harness import (BUILD, MOUNT, SLOW, eventually, mounts_under, needs_fuse, needs_root,
@@ -105,6 +109,42 @@ def read_or_nothing(path):
         return pathlib.Path(path).read_bytes()
     except OSError:
         return b""
+
+
+def test_the_metrics_port_tells_what_was_asked(servers, mounts):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = call("/tmp", "--node", servers().url, "--metrics-port", port)
+        assert_refused(done, 1, "listen on 127.0.0.1")
+    mount = mounts(nodes=[servers()], args=["--metrics-port", port])
+    os.mkdir(mount.path / "d")
+    with pytest.raises(FileExistsError):
+        os.mkdir(mount.path / "d")
+    with pytest.raises(PermissionError):
+        os.rmdir(mount.path / "d")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
+        assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        text = reply.read().decode()
+    for line in ('skein_mount_requests_total{kind="mkdir"} 1',
+                 'skein_mount_requests_total{kind="rmdir"} 1',
+                 'skein_mount_refusals_total{errno="EPERM"} 1', "skein_mount_nodes_alive 1.0"):
+        assert line in text, text
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+
+
+def test_flags_name_deadline_cache_and_spool(servers, mounts, tmp_path):
+    mount = mounts(nodes=[servers()], args=[
+        "--deadline-ms", "700", "--listing-trust-ms", "100", "--cache", tmp_path / "c",
+        "--cache-bytes", str(1 << 24), "--spool", tmp_path / "s", "--spool-bytes", "5000000",
+        "--no-bypass"])
+    assert (tmp_path / "c").is_dir() and (tmp_path / "s" / "recover").is_dir()
+    with pytest.raises(OSError) as refused, open(mount.path / "big", "wb") as file:
+        file.write(bytes(8 << 20))
+    assert refused.value.errno == errno.ENOSPC
+    assert_refused(call(tmp_path, "--deadline-ms", "soon"), 2, "deadline_ms", "soon")
+    assert_refused(call(tmp_path, "--deadline-ms", "5"), 2, "at least 100")
+    assert_refused(call(tmp_path, "--metrics-port", "70000"), 2, "65535")
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

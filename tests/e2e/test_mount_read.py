@@ -1,4 +1,6 @@
 """Reading through the mount: every byte, by every way it can take, also when nodes fail midway."""
+import base64
+import errno
 import hashlib
 import os
 import random
@@ -153,6 +155,29 @@ def test_a_stopped_node_hangs_nothing(two, mounts, way):
     eventually(lambda: len(os.listdir(mount.path / "d")) == 10, 6, "the node is back")
     for j in range(5):
         assert (mount.path / "d" / f"f0.{j}").read_bytes() == b"x" * 1000
+
+
+def test_attributes_tell_checksum_and_series(two, mounts, way):
+    mount = mounts(nodes=two, args=way)
+    run = mount.path / "run"
+    run.mkdir()
+    for name in ("metadata.json", "frame00000.pzf", "frame00002.pzf"):
+        (run / name).write_bytes(name.encode())
+    eventually(lambda: all(not os.access(run / name, os.W_OK) for name in os.listdir(run)), 5)
+    assert os.getxattr(run, "user.skein.series") == b"frames=2 expected=3 complete=no"
+    assert "user.skein.series" in os.listxattr(run)
+    assert two[0].put("/run/frame00001.pzf", b"1").status == 200
+    assert two[1].put("/run/events.json", b"[]").status == 200
+    eventually(lambda: os.getxattr(run, "user.skein.series")
+               == b"frames=3 expected=3 complete=yes", 5)
+    told = two[0].request("HEAD", "/run/frame00001.pzf").headers["Repr-Digest"]
+    digest = base64.b64decode(told.removeprefix("xxh3-64=:").removesuffix(":")).hex()
+    put = run / "frame00001.pzf"
+    assert os.getxattr(put, "user.skein.checksum").decode() == f"xxh3-64:{digest}"
+    assert "user.skein.checksum" in os.listxattr(put)
+    with pytest.raises(OSError) as refused:
+        os.getxattr(mount.path, "user.skein.series")
+    assert refused.value.errno == errno.ENODATA
 
 
 def test_a_missing_node_is_told_by_an_attribute(two, mounts):

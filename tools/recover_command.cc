@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "client/lane_client.h"
 #include "client/locate.h"
 #include "client/same_bytes.h"
 #include "fuse/folders.h"
@@ -35,8 +36,41 @@ Error usage(const std::string& what) {
   return {std::errc::invalid_argument, what + "; see skein recover --help"};
 }
 
+// A file in a spool's recover/, or one that a node of this host keeps because its writer's mount
+// died between close and seal (docs/wire.md, "Lane").
+struct Found {
+  Recoverable file;
+  std::optional<Node> keeper;  // of a kept one
+};
+
 std::string shown_path(const Recoverable& one) {
   return one.note.path.is_root() ? "?" : "/" + one.note.path.text();
+}
+
+// More than this on one node means that nobody ever looked.
+constexpr std::size_t kMostKept = 100'000;
+
+// What the nodes of this host keep.
+std::vector<Found> kept_by(LaneClient& lanes, Session& session) {
+  std::vector<Found> found;
+  for (const Node& node : *session.nodes()) {
+    std::string after;
+    for (std::size_t count = 0; count < kMostKept; ++count) {
+      auto kept = lanes.next_kept(node, after);
+      if (!kept || !*kept) break;  // not of this host, or no more
+      struct stat st {};
+      ::fstat((*kept)->fd.get(), &st);
+      after = (*kept)->id;
+      found.push_back({{(*kept)->id,
+                        {(*kept)->path, "kept by " + node.label() + ": its mount died before the "
+                                        "seal", "", node.url(), node.cluster},
+                        (*kept)->size_bytes,
+                        st.st_mtim.tv_sec,
+                        false},
+                       node});
+    }
+  }
+  return found;
 }
 
 std::string json_of(const Recoverable& one) {
@@ -51,12 +85,12 @@ std::string json_of(const Recoverable& one) {
       .str();
 }
 
-ExitStatus list(const RecoverOptions& options, const std::vector<Recoverable>& found,
+ExitStatus list(const RecoverOptions& options, const std::vector<Found>& found,
                 const Surroundings& with) {
   Table table({Table::Align::kLeft, Table::Align::kLeft, Table::Align::kRight,
                Table::Align::kLeft, Table::Align::kLeft});
   table.add({"ID", "WRITTEN", "SIZE", "PATH", "WHY"});
-  for (const Recoverable& one : found) {
+  for (const auto& [one, keeper] : found) {
     if (options.json) {
       with.out.line(json_of(one));
       continue;
@@ -71,18 +105,18 @@ ExitStatus list(const RecoverOptions& options, const std::vector<Recoverable>& f
 }
 
 // The files that the words after the action name, each by its id or the beginning of it.
-Result<std::vector<Recoverable>> choose(const RecoverOptions& options,
-                                        const std::vector<Recoverable>& found) {
+Result<std::vector<Found>> choose(const RecoverOptions& options,
+                                  const std::vector<Found>& found) {
   const std::vector<std::string> ids(options.words.begin() + 1, options.words.end());
   if (options.all != ids.empty()) return usage("name files by their ID, or give --all");
-  std::vector<Recoverable> chosen;
-  for (const Recoverable& one : found) {
-    if (options.all && !one.in_use) chosen.push_back(one);
+  std::vector<Found> chosen;
+  for (const Found& one : found) {
+    if (options.all && !one.file.in_use) chosen.push_back(one);
   }
   for (const std::string& id : ids) {
-    const Recoverable* match = nullptr;
-    for (const Recoverable& one : found) {
-      if (!one.id.starts_with(id)) continue;
+    const Found* match = nullptr;
+    for (const Found& one : found) {
+      if (!one.file.id.starts_with(id)) continue;
       if (match != nullptr) return usage(id + " is the beginning of several IDs");
       match = &one;
     }
@@ -95,13 +129,15 @@ Result<std::vector<Recoverable>> choose(const RecoverOptions& options,
 // Puts files of one cluster.
 class Recovery {
  public:
-  Recovery(fs::path spool, Session& session, TransferReport& report)
-      : spool_(std::move(spool)), session_(session), report_(report) {}
+  Recovery(fs::path spool, LaneClient& lanes, Session& session, TransferReport& report)
+      : spool_(std::move(spool)), lanes_(lanes), session_(session), report_(report) {}
 
-  void put(const Recoverable& one, const ClusterPath& path) {
+  void put(const Found& found, const ClusterPath& path) {
+    const Recoverable& one = found.file;
     report_.bar().begin_file(path.name());
     std::string node_url;
-    auto stored = store(one, path, node_url);
+    auto stored = found.keeper ? publish_kept(*found.keeper, one.id, path, node_url)
+                               : store(one, path, node_url);
     if (stored) return report_.done(one.id, "/" + path.text(), one.size_bytes, node_url);
     report_.failed(one.id, "/" + path.text(), stored.error());
   }
@@ -144,6 +180,17 @@ class Recovery {
     return std::string();
   }
 
+  Result<void> publish_kept(const Node& keeper, const std::string& id, const ClusterPath& path,
+                            std::string& node_url) {
+    node_url = keeper.url();
+    // The keeper judges its own folder; the others are asked here.
+    for (const Copy& copy : locate(session_.client(), *session_.nodes(), path).copies) {
+      return Error{std::errc::file_exists, "/" + path.text() + " exists on " + copy.node.label() +
+                                               "; give another name with --as"};
+    }
+    return lanes_.publish_kept(keeper, id, path);
+  }
+
   // nullopt: the bytes have to be sent.
   std::optional<std::string> publish_stage(const Recoverable& one, const ClusterPath& path) {
     if (one.note.stage_id.empty()) return std::nullopt;
@@ -155,12 +202,13 @@ class Recovery {
   }
 
   const fs::path spool_;
+  LaneClient& lanes_;
   Session& session_;
   TransferReport& report_;
 };
 
 ExitStatus put(const RecoverOptions& options, const fs::path& spool,
-               const std::vector<Recoverable>& chosen, const Surroundings& with) {
+               const std::vector<Found>& chosen, LaneClient& lanes, const Surroundings& with) {
   std::optional<ClusterPath> as;
   if (!options.as.empty()) {
     if (chosen.size() != 1) return refuse(with, usage("--as names one file"));
@@ -171,57 +219,78 @@ ExitStatus put(const RecoverOptions& options, const fs::path& spool,
   TransferReport report(with, {.done = "stored", .from_key = "id", .to_key = "path"},
                         options.json);
   std::uint64_t total_bytes = 0;
-  std::map<std::string, std::vector<const Recoverable*>> by_cluster;
-  for (const Recoverable& one : chosen) {
-    total_bytes += one.size_bytes;
-    by_cluster[one.note.cluster].push_back(&one);
+  std::map<std::string, std::vector<const Found*>> by_cluster;
+  for (const Found& one : chosen) {
+    total_bytes += one.file.size_bytes;
+    by_cluster[one.file.note.cluster].push_back(&one);
   }
   report.bar().expect(total_bytes);
   const bool told_where = with.flags.cluster || !with.flags.nodes.empty();
   for (const auto& [cluster, files] : by_cluster) {
     auto session = Session::open(with, told_where ? std::nullopt : std::optional(cluster));
     if (!session) return refuse(with, session.error());
-    Recovery recovery(spool, **session, report);
-    for (const Recoverable* one : files) recovery.put(*one, as ? *as : one->note.path);
+    Recovery recovery(spool, lanes, **session, report);
+    for (const Found* one : files) recovery.put(*one, as ? *as : one->file.note.path);
   }
   report.conclude();
   return status_of(with.messages);
 }
 
+Result<void> drop_one(const Found& found, const fs::path& spool, LaneClient& lanes) {
+  if (found.keeper) return lanes.drop_kept(*found.keeper, found.file.id);
+  auto file = RecoveredFile::take(spool, found.file.id);
+  if (!file) return file.error();
+  file->remove();
+  return {};
+}
+
 ExitStatus drop(const RecoverOptions& options, const fs::path& spool,
-                const std::vector<Recoverable>& chosen, const Surroundings& with) {
+                const std::vector<Found>& chosen, LaneClient& lanes, const Surroundings& with) {
   TransferReport report(with, {.done = "dropped", .from_key = "id", .to_key = "path"},
                         options.json);
-  for (const Recoverable& one : chosen) {
-    auto file = RecoveredFile::take(spool, one.id);
-    if (!file) {
-      report.failed(one.id, shown_path(one), file.error());
-      continue;
+  for (const Found& one : chosen) {
+    if (auto dropped = drop_one(one, spool, lanes); !dropped) {
+      report.failed(one.file.id, shown_path(one.file), dropped.error());
+    } else {
+      report.done(one.file.id, shown_path(one.file), one.file.size_bytes);
     }
-    file->remove();
-    report.done(one.id, shown_path(one), one.size_bytes);
   }
   report.conclude();
   return status_of(with.messages);
 }
 
 ExitStatus run_recover(const RecoverOptions& options, const Surroundings& with) {
+  const std::string action = options.words.empty() ? "list" : options.words.front();
+  if (action == "list" && options.words.size() > 1) {
+    return refuse(with, usage("list takes no ID"));
+  }
+  if (action != "list" && action != "put" && action != "drop") {
+    return refuse(with, usage("unknown action " + action));
+  }
   const fs::path spool =
       options.spool.empty() ? spool_folder(with.config) : fs::absolute(options.spool);
-  const auto found = list_recoverable(spool);
-  if (!found) {
-    with.messages.failure(found.error().what);
+  const auto spooled = list_recoverable(spool);
+  if (!spooled) {
+    with.messages.failure(spooled.error().what);
     return ExitStatus::kSomeFailed;
   }
-  const std::string action = options.words.empty() ? "list" : options.words.front();
-  if (action == "list") {
-    if (options.words.size() > 1) return refuse(with, usage("list takes no ID"));
-    return list(options, *found, with);
+  std::vector<Found> found;
+  for (const Recoverable& one : *spooled) found.push_back({one, std::nullopt});
+  LaneClient lanes(with.config.milliseconds("deadline_ms"));
+  // Whatever their cluster: without flags every node of this host is asked that can be found.
+  const bool told_where = with.flags.cluster || !with.flags.nodes.empty();
+  if (auto session = Session::open_even_without(with, told_where ? std::nullopt
+                                                                  : std::optional<std::string>(""));
+      session) {
+    for (Found& one : kept_by(lanes, **session)) found.push_back(std::move(one));
+  } else {
+    return refuse(with, session.error());
   }
-  if (action != "put" && action != "drop") return refuse(with, usage("unknown action " + action));
-  const auto chosen = choose(options, *found);
+  if (action == "list") return list(options, found, with);
+  const auto chosen = choose(options, found);
   if (!chosen) return refuse(with, chosen.error());
-  return action == "put" ? put(options, spool, *chosen, with) : drop(options, spool, *chosen, with);
+  return action == "put" ? put(options, spool, *chosen, lanes, with)
+                         : drop(options, spool, *chosen, lanes, with);
 }
 
 }  // namespace
@@ -237,7 +306,8 @@ Command add_recover(CLI::App& parent) {
            "taken meanwhile, no node could be reached, or the mount was killed before the file\n"
            "was sealed. `put` stores it in the cluster, under its own name or the one of --as,\n"
            "and forgets it here when a node has it; `drop` throws it away. An ID may be cut\n"
-           "short. A file that a living mount is about to store is in use, and left alone.",
+           "short. Files that a node of this host keeps are listed too: of a mount that was killed\n"
+           "between close and seal. A file that a living mount is about to store is in use, and left alone.",
        .example = "skein recover put --all",
        .exit_status = "0 done, also if there is nothing; 1 some failed; 2 wrong usage; 3 no node "
                       "found"});

@@ -128,3 +128,28 @@ def test_a_put_that_came_through_unseen_is_not_put_twice(mounts, servers):
     done = skein("recover", "put", one["id"], "--as", "/d/h", nodes=[server])
     assert done.returncode == 0, done
     assert listed() == []
+
+
+@pytest.mark.parametrize("way", [[], ["--no-passthrough"]], ids=["passthrough", "lane"])
+def test_a_closed_file_on_a_local_node_outlives_a_mount_that_is_killed(mounts, servers, way):
+    server = servers()
+    mount = mounts(nodes=[server], args=way)
+    for name in ("scan.tmp", "drop.tmp"):
+        (mount.path / name).write_bytes(b"closed, so acknowledged")
+    kill_mount(mount)
+    assert server.get("/scan.tmp").status == 404
+
+    def kept():
+        done = skein("recover", "--json", nodes=[server])
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return {one["path"]: one for one in map(json.loads, done.stdout.splitlines())}
+
+    eventually(lambda: set(kept()) == {"/scan.tmp", "/drop.tmp"}, 5)
+    one = kept()["/scan.tmp"]
+    assert (one["size_bytes"], one["in_use"]) == (23, False)
+    assert skein("recover", "drop", kept()["/drop.tmp"]["id"], nodes=[server]).returncode == 0
+    done = skein("recover", "put", "--all", nodes=[server])
+    assert done.returncode == 0, done
+    assert server.get("/scan.tmp").body == b"closed, so acknowledged"
+    assert server.get("/drop.tmp").status == 404
+    assert kept() == {}

@@ -254,6 +254,7 @@ def test_locks_between_processes_of_this_host(root):
         fcntl.flock(one, fcntl.LOCK_UN)
         fcntl.lockf(one, fcntl.LOCK_EX)
         one.write(b"x")
+    assert (root / "f").read_bytes() == b"x"
 
 
 def test_a_racing_exclusive_creation_has_one_winner(root):

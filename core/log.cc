@@ -4,7 +4,36 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <mutex>
+#include <utility>
+
 namespace skein {
+namespace {
+
+struct OwnLog {
+  std::mutex mutex;  // guards logger
+  std::shared_ptr<spdlog::logger> logger;
+};
+
+// Of the process, as the default logger is. Never destroyed: threads may log until the very end.
+OwnLog& own_log() {
+  static auto* const own = new OwnLog;
+  return *own;
+}
+
+}  // namespace
+
+std::shared_ptr<spdlog::logger> log() {
+  OwnLog& own = own_log();
+  const std::lock_guard lock(own.mutex);
+  return own.logger ? own.logger : spdlog::default_logger();
+}
+
+void log_through(std::shared_ptr<spdlog::logger> logger) {
+  OwnLog& own = own_log();
+  const std::lock_guard lock(own.mutex);
+  own.logger = std::move(logger);
+}
 
 Result<void> set_up_log(const std::string& program, const LogOptions& options) {
   const auto level = spdlog::level::from_str(options.level);

@@ -1,9 +1,10 @@
 #include "discovery/avahi_loop.h"
 
 #include <avahi-common/error.h>
-#include <spdlog/spdlog.h>
 
 #include <cassert>
+
+#include "core/log.h"
 
 #ifdef __SANITIZE_THREAD__
 // libdbus takes two locks of one connection in either order. Ours is used by one thread alone.
@@ -61,7 +62,7 @@ void AvahiLoop::pause(const std::stop_token& stop) {
 void AvahiLoop::state_changed(AvahiClient* client, AvahiClientState state) {
   switch (state) {
     case AVAHI_CLIENT_S_RUNNING:
-      if (was_absent_) spdlog::info("Avahi daemon is there: for={}", owner_);
+      if (was_absent_) log()->info("Avahi daemon is there: for={}", owner_);
       was_absent_ = false;
       if (!events_.running(client)) broken_ = true;
       break;
@@ -73,15 +74,15 @@ void AvahiLoop::state_changed(AvahiClient* client, AvahiClientState state) {
       say_absent("not running");
       break;
     case AVAHI_CLIENT_FAILURE:
-      spdlog::debug("Avahi connection lost: for={} why={}", owner_,
-                    avahi_strerror(avahi_client_errno(client)));
+      log()->debug("Avahi connection lost: for={} why={}", owner_,
+                   avahi_strerror(avahi_client_errno(client)));
       broken_ = true;
       break;
   }
 }
 
 void AvahiLoop::say_absent(const char* why) {
-  if (!was_absent_) spdlog::info("no Avahi daemon, waiting for it: for={} why={}", owner_, why);
+  if (!was_absent_) log()->info("no Avahi daemon, waiting for it: for={} why={}", owner_, why);
   was_absent_ = true;
   events_.absent();
 }

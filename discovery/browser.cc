@@ -4,7 +4,6 @@
 #include <avahi-common/error.h>
 #include <avahi-common/malloc.h>
 #include <net/if.h>
-#include <spdlog/spdlog.h>
 
 #include <array>
 #include <map>
@@ -13,6 +12,7 @@
 #include <tuple>
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "discovery/avahi_loop.h"
 #include "discovery/mdns_records.h"
 
@@ -86,7 +86,7 @@ bool AvahiBrowser::browse(AvahiClient* client) {
   browser_ = avahi_service_browser_new(client, AVAHI_IF_UNSPEC, AVAHI_PROTO_UNSPEC, kMdnsType,
                                        nullptr, AvahiLookupFlags{}, browsed, this);
   if (browser_ != nullptr) return true;
-  spdlog::warn("cannot browse by mDNS: why={}", avahi_strerror(avahi_client_errno(client)));
+  log()->warn("cannot browse by mDNS: why={}", avahi_strerror(avahi_client_errno(client)));
   complete_ = is_news_ = true;
   return false;
 }
@@ -111,7 +111,7 @@ void AvahiBrowser::browsed(AvahiBrowserEvent event, const RecordKey& key) {
   switch (event) {
     case AVAHI_BROWSER_NEW: {
       if (records_.size() >= kMostMdnsRecords && !records_.contains(key)) {
-        spdlog::warn("too many nodes heard of by mDNS, one left out: name={}", std::get<2>(key));
+        log()->warn("too many nodes heard of by mDNS, one left out: name={}", std::get<2>(key));
         return;
       }
       resolve(key, records_[key]);

@@ -1,7 +1,5 @@
 #include "discovery/membership.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cassert>
 #include <condition_variable>
@@ -10,6 +8,7 @@
 #include <stop_token>
 #include <thread>
 
+#include "core/log.h"
 #include "core/run_dir.h"
 #include "discovery/browser.h"
 #include "discovery/probe.h"
@@ -75,13 +74,13 @@ void log_changes(const NodeList& before, const NodeList& after) {
                         [&](const Node& other) { return other.key() == node.key(); });
   };
   for (const Node& node : before) {
-    if (find(after, node) == after.end()) spdlog::info("node left: node={}", node.label());
+    if (find(after, node) == after.end()) log()->info("node left: node={}", node.label());
   }
   for (const Node& node : after) {
     const auto known = find(before, node);
-    if (known == before.end()) spdlog::info("node joined: node={}", node.label());
+    if (known == before.end()) log()->info("node joined: node={}", node.label());
     if (known != before.end() && known->address != node.address) {
-      spdlog::info("node moved: node={} from={}", node.label(), known->address.text());
+      log()->info("node moved: node={} from={}", node.label(), known->address.text());
     }
   }
 }
@@ -146,7 +145,7 @@ NodeSnapshot LiveMembership::wait_settled(Deadline deadline) {
 }
 
 void LiveMembership::report_failure(const std::string& key, const Error& why) {
-  spdlog::debug("node reported as failing: key={} why={}", key, why.what);
+  log()->debug("node reported as failing: key={} why={}", key, why.what);
   const Lock lock(mutex_);
   roster_.suspect(key, why);
   disturbed_ = true;
@@ -230,7 +229,7 @@ void LiveMembership::publish(Lock& lock) {
   const NodeSnapshot after = nodes_;
   const auto callback = callback_;
   lock.unlock();
-  for (const std::string& warning : warnings) spdlog::warn("{}", warning);
+  for (const std::string& warning : warnings) log()->warn("{}", warning);
   if (after != before) {
     log_changes(*before, *after);
     if (callback) callback(after);

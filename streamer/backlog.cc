@@ -1,11 +1,12 @@
 #include "streamer/backlog.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <utility>
+
+#include "core/log.h"
 
 namespace skein {
 namespace {
@@ -149,8 +150,8 @@ bool Backlog::write_out(const OutgoingPtr& file, Lock& lock) {
     lock.lock();
   }
   if (!kept) {
-    spdlog::warn("could not spill to the local disk: path={} why={}", file->path.text(),
-                 kept.error().what);
+    log()->warn("could not spill to the local disk: path={} why={}", file->path.text(),
+                kept.error().what);
     counters_.spilled_bytes -= file->size_bytes;
     return false;
   }

@@ -1,6 +1,5 @@
 #include "streamer/file_streamer.h"
 
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <cstring>
 
 #include "core/checksum.h"
+#include "core/log.h"
 
 namespace skein {
 namespace {
@@ -67,8 +67,8 @@ FileStreamer::~FileStreamer() {
   const auto before = counters();
   abandon();
   if (before.queued_files > 0) {
-    spdlog::warn("streamer ended with files on their way: files={} bytes={} kept_in={}",
-                 before.queued_files, before.queued_bytes, options_.recovery_folder.string());
+    log()->warn("streamer ended with files on their way: files={} bytes={} kept_in={}",
+                before.queued_files, before.queued_bytes, options_.recovery_folder.string());
   }
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "streamer/series_writer.h"
+#include "streamer/skein_log.h"
 
 using skein::Error;
 using skein::Result;
@@ -148,6 +149,7 @@ const char* skein_version(void) { return SKEIN_VERSION; }
 int skein_cluster_open(const char* cluster, const char* nodes, int settle_ms,
                        skein_cluster** opened) {
   return guarded([&] {
+    skein::log_as_library();
     if (cluster == nullptr || opened == nullptr) return wrong("cluster, or where it goes, is NULL");
     skein::MembershipOptions options;
     options.filter = cluster;

@@ -39,6 +39,15 @@ enum { SKEIN_RAW = 0, SKEIN_HUFFMAN = 1, SKEIN_ZSTD = 2 };                /* cod
 const char* skein_error_text(void);
 const char* skein_version(void);
 
+/* What happens beside the calls: nodes that come and go, frames given up. Text without a line end;
+ * `level` is one of these. Called by one thread at a time, a thread of the library or one that is
+ * within a call; it must call nothing of the library. */
+enum { SKEIN_LOG_INFO = 0, SKEIN_LOG_WARNING = 1, SKEIN_LOG_ERROR = 2 };
+typedef void (*skein_log_function)(void* context, int level, const char* text);
+/* NULL, as before the first call: warnings and errors go to the standard error. On return the
+ * function before it is not called any more. */
+void skein_log_to(skein_log_function function, void* context);
+
 /* `cluster`: the nodes whose name holds it, "" = all. `nodes`: URLs separated by commas, and no
  * others are looked for; NULL = mDNS and this host's registry. Waits `settle_ms` at most. */
 int skein_cluster_open(const char* cluster, const char* nodes, int settle_ms,

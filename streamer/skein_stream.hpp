@@ -4,9 +4,11 @@
 
 #include <skein/skein_stream.h>
 
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace skein_stream {
@@ -20,6 +22,15 @@ class Error : public std::runtime_error {
 
 inline void check(int status) {
   if (status != SKEIN_OK) throw Error(status, skein_error_text());
+}
+
+// As skein_log_to(); empty: standard error. `line` must not throw. By one thread at a time.
+inline void log_to(std::function<void(int level, const char* text)> line) {
+  static std::function<void(int, const char*)> kept;
+  skein_log_to(nullptr, nullptr);  // nothing calls the one before from here on
+  kept = std::move(line);
+  if (!kept) return;
+  skein_log_to([](void*, int level, const char* text) { kept(level, text); }, nullptr);
 }
 
 class Cluster {

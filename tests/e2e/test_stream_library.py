@@ -49,14 +49,16 @@ def expected_pixels(n):
 
 
 @pytest.mark.skipif("sanitize" in str(BUILD) or "san" in BUILD.name, reason="not with a sanitizer")
-@pytest.mark.parametrize("source, compiler, suffix", [("camera.c", "cc", "pzf"),
-                                                      ("camera.cc", "c++", "szf")])
-def test_the_example_camera_records_a_series(servers, installed, program, source, compiler, suffix):
+@pytest.mark.parametrize("source, compiler, suffix, says", [
+    ("camera.c", "cc", "pzf", "60 frames stored\n"),
+    ("camera.cc", "c++", "szf", "0 frames missing, 0 refused\n")])
+def test_the_example_camera_records_a_series(servers, installed, program, source, compiler, suffix,
+                                             says):
     nodes = [servers(), servers()]
     camera = program(source, compiler)
     arguments = [",".join(s.url for s in nodes), "lab/run.pcs", 60]
     done = run([camera, *arguments], installed)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (0, says, "")
     checked = skein("series", "check", "--decode", "/lab/run.pcs", nodes=nodes)
     assert checked.returncode == 0 and "complete: 60 of 60" in checked.stdout, checked
     for n in (0, 49, 50, 59):
@@ -65,6 +67,45 @@ def test_the_example_camera_records_a_series(servers, installed, program, source
         assert Frame(file.read_bytes()).pixels() == expected_pixels(n)
     again = run([camera, *arguments], installed)
     assert again.returncode == 1 and "exists" in again.stderr
+
+
+LOGGING = """
+#include <skein/skein_stream.hpp>
+#include <cstdio>
+#include <cstdlib>
+int main(int, char** argv) {  // NODE SERIES PID [callback]
+  if (argv[4]) {
+    skein_stream::log_to([](int, const char*) { std::abort(); });  // replaced: never called
+    skein_stream::log_to([](int level, const char* text) { std::printf("%d %s\\n", level, text); });
+  }
+  skein_stream::Cluster cluster("", argv[1]);
+  skein_stream::Options options;
+  options.path = argv[2];
+  options.width = options.height = 8;
+  skein_stream::Series series(cluster, options);
+  if (std::system((std::string("kill -STOP ") + argv[3]).c_str()) != 0) return 1;
+  char pixels[128] = {};
+  return series.submit(0, pixels, sizeof pixels, 0) ? 0 : 1;  // closed with the frame on its way
+}
+"""
+
+
+@pytest.mark.skipif("san" in BUILD.name, reason="not with a sanitizer")
+def test_the_log_goes_to_the_function_or_standard_error_and_never_to_standard_output(
+        servers, installed, program, tmp_path):
+    (tmp_path / "logging.cc").write_text(LOGGING)
+    made = program(tmp_path / "logging.cc", "c++")
+    given_up = "streamer ended with files on their way: files=1"
+    for number, words in enumerate(([], ["callback"])):
+        node = servers()
+        done = run([made, node.url, f"run{number}.pcs", node.process.pid, *words], installed)
+        node.resume()
+        assert done.returncode == 0, done
+        if words:
+            assert done.stderr == "" and f"1 {given_up}" in done.stdout
+            assert "0 node joined" in done.stdout
+        else:
+            assert done.stdout == "" and done.stderr.startswith(f"skein-streamer: {given_up}")
 
 
 @pytest.mark.skipif("san" in BUILD.name, reason="not with a sanitizer")

@@ -138,10 +138,10 @@ class Server:
     """
 
     def __init__(self, root, *, cluster="test", advertise="none", port=0, bind=None, args=(),
-                 env=None, ready_timeout=10):
+                 env=None, ready_timeout=10, program=DATASERVER):
         self.root = pathlib.Path(root)
         self.root.mkdir(parents=True, exist_ok=True)
-        command = [built(DATASERVER), "--root", str(root), "--cluster", cluster,
+        command = [built(program), "--root", str(root), "--cluster", cluster,
                    "--advertise", advertise, "--port", str(port)]
         if bind is not None:
             command += ["--bind", bind]

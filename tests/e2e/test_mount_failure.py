@@ -22,8 +22,9 @@ GRACE_S = 0.7
 
 @contextlib.contextmanager
 def within_deadline(what):
-    """Of each system call: a write is an open() and a close(), and both may have to wait."""
-    calls = 2 if what == "write" else 1
+    """Of each system call: a write is an open() and a close(), a read an open() and a read(), and
+    both may have to wait."""
+    calls = 2 if what in ("write", "read") else 1
     started = time.monotonic()
     yield
     spent = time.monotonic() - started

@@ -137,7 +137,8 @@ TEST_CASE("backlog: what is spilled has a bound, behind which put() waits and re
 
 TEST_CASE("backlog: what a killed program spilled is sent by the next one, and then gone") {
   const ScratchFolder scratch;
-  Rig rig(1);
+  Rig rig(2);
+  rig.nodes[1]->add("d/elsewhere", "elsewhere");
   rig.nodes[0]->add("d/sent", "sent before it was killed");
   rig.nodes[0]->add("d/taken", "somebody else's");
   const pid_t child = ::fork();
@@ -145,6 +146,7 @@ TEST_CASE("backlog: what a killed program spilled is sent by the next one, and t
     KeptFiles kept(scratch.path());
     for (const char* path : {"d/a", "d/b"}) (void)kept.keep(path_of(path), span_of(path));
     (void)kept.keep(path_of("d/sent"), span_of("sent before it was killed"));
+    (void)kept.keep(path_of("d/elsewhere"), span_of("elsewhere"));
     (void)kept.keep(path_of("d/taken"), span_of("ours"));
     ::kill(::getpid(), SIGKILL);
   }
@@ -153,7 +155,7 @@ TEST_CASE("backlog: what a killed program spilled is sent by the next one, and t
   options.recovery_folder = scratch.path();
   {
     FileStreamer streamer(*rig.membership, rig.client, options);
-    CHECK(*streamer.send_left_behind() == 4);
+    CHECK(*streamer.send_left_behind() == 5);
     CHECK(*streamer.send_left_behind() == 0);
     const auto failures = streamer.finish(soon());
     REQUIRE(failures);
@@ -161,8 +163,10 @@ TEST_CASE("backlog: what a killed program spilled is sent by the next one, and t
     CHECK(failures->front().path.text() == "d/taken");
     CHECK(std::filesystem::exists(failures->front().kept_as));
   }
-  CHECK(rig.nodes[0]->file("d/a") == "d/a");
-  CHECK(rig.nodes[0]->file("d/b") == "d/b");
+  for (const std::string path : {"d/a", "d/b"}) {
+    CHECK((rig.nodes[0]->file(path) == path) != (rig.nodes[1]->file(path) == path));
+  }
+  CHECK(rig.nodes[0]->file("d/elsewhere") == "");  // one copy is enough
   // The one that is not ours stays, for a person.
   int left = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(scratch.path())) {

@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "client/locate.h"
 #include "core/checksum.h"
 #include "core/log.h"
 
@@ -54,9 +55,12 @@ FileStreamer::FileStreamer(Membership& membership, NodeClient& client, Options o
 Backlog::Events FileStreamer::backlog_events() {
   Backlog::Events events;
   events.place = [this](const OutgoingPtr& file) {
-    // Left behind by another program.
-    if (file->head.empty()) file->head = put_head(file->path, file->body->bytes(), options_.checksums);
-    return place(file, *routes_to(membership_.nodes()), nullptr);
+    const auto routes = routes_to(membership_.nodes());
+    if (!file->head.empty()) return place(file, *routes, nullptr);
+    // Left behind by another program, which may have stored it: the node that has the name is to
+    // judge, another one would make a second file of it.
+    file->head = put_head(file->path, file->body->bytes(), options_.checksums);
+    return place(file, *routes, holder_of(file->path, *routes));
   };
   events.failed = [this](const OutgoingPtr& file, const Error& why) { failed(file, why); };
   events.take_waiting = [this](std::uint64_t bytes) { return take_waiting(bytes); };
@@ -168,6 +172,16 @@ bool FileStreamer::place(const OutgoingPtr& file, const Routes& routes, NodeStre
   }
 }
 
+// Null: no node is known to have it.
+NodeStream* FileStreamer::holder_of(const ClusterPath& path, const Routes& routes) {
+  for (const Copy& copy : locate(client_, *routes.nodes, path).copies) {
+    for (const auto& stream : routes.streams) {
+      if (stream->node().key() == copy.node.key()) return stream.get();
+    }
+  }
+  return nullptr;
+}
+
 void FileStreamer::put_aside(const OutgoingPtr& file, std::errc code) {
   if (file->refused_by.empty()) file->last_trouble = "no node alive";
   const bool may_end = file->refused_by.empty() || file->met_an_outage();
@@ -216,7 +230,8 @@ void FileStreamer::stored(std::span<const OutgoingPtr> files, const Node& node) 
   }
   if (options_.on_done) {
     for (const OutgoingPtr& file : files) {
-      options_.on_done({file->path, &node, nullptr, now - file->submitted, file->ticket});
+      options_.on_done({file->path, &node, nullptr, now - file->submitted, file->ticket,
+                        file->size_bytes});
     }
   }
   const std::lock_guard lock(mutex_);

@@ -61,6 +61,7 @@ class FileStreamer {
     const Error* error;  // null: stored
     std::chrono::nanoseconds latency;  // from put() to the answer
     Ticket ticket;
+    std::uint64_t size_bytes;
   };
   struct Options {
     std::uint64_t queue_bytes = 256 << 20;  // most bytes accepted and not answered
@@ -130,7 +131,8 @@ class FileStreamer {
   std::vector<Failure> abandon();
 
   // Takes over what ended programs left in the recovery folder, to be sent like spilled files: each
-  // becomes an accepted file, and its copy there goes once a node has it. Returns how many.
+  // becomes an accepted file, and its copy there goes once a node has it. One that a node has
+  // already, with the same bytes, is stored. Returns how many.
   // Errors: of reading the folder; operation_canceled (after abandon()).
   Result<std::uint64_t> send_left_behind();
 
@@ -144,6 +146,7 @@ class FileStreamer {
   };
   std::shared_ptr<const Routes> routes_to(const NodeSnapshot& nodes);
   bool place(const OutgoingPtr& file, const Routes& routes, NodeStream* preferred);
+  NodeStream* holder_of(const ClusterPath& path, const Routes& routes);
   // Waits for the end of an outage, or fails.
   void put_aside(const OutgoingPtr& file, std::errc code);
   std::vector<OutgoingPtr> take_waiting(std::uint64_t bytes);

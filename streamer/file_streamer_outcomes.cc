@@ -28,7 +28,8 @@ void FileStreamer::failed(const OutgoingPtr& file, const Error& why) {
   }
   if (options_.on_done) {
     options_.on_done({file->path, nullptr, &failure.error,
-                      std::chrono::steady_clock::now() - file->submitted, file->ticket});
+                      std::chrono::steady_clock::now() - file->submitted, file->ticket,
+                      file->size_bytes});
   }
   const std::lock_guard lock(mutex_);
   ++counters_.failed_files;

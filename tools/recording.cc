@@ -47,6 +47,12 @@ std::string decimal(double number, const char* unit) {
   return text;
 }
 
+// Of the queue, and the spill folder: how long they last at this rate.
+std::string headroom_text(double seconds) {
+  constexpr double kMostShown = 999;
+  return seconds > kMostShown ? ">999 s" : decimal(seconds, "s");
+}
+
 std::int64_t microseconds(nanoseconds time) { return time.count() / 1000; }
 
 }  // namespace
@@ -62,6 +68,8 @@ Recording::Recording(const Surroundings& with, RecordingOptions options)
       live_(!with.flags.quiet && ::isatty(STDERR_FILENO) == 1) {
   with_.messages.before_line([this] { clear_line(); });
 }
+
+Recording::~Recording() { with_.messages.before_line({}); }
 
 void Recording::acknowledged(std::uint64_t index, const Node* node, const Error* error,
                              nanoseconds latency) {
@@ -192,7 +200,14 @@ void Recording::show(const Progress& progress) {
                      "  " + decimal(rate, "MB/s") + "  queued " +
                      human_size(progress.files.queued_bytes);
   if (progress.encoding > 0) line += "  coding " + std::to_string(progress.encoding);
+  if (progress.files.spilled_files > 0) {
+    line += "  spilled " + human_size(progress.files.spilled_bytes);
+  }
   line += "  stored " + grouped(stored_) + "  lost " + grouped(lost_.count());
+  line += "  headroom " + headroom_text(progress.files.headroom_s);
+  if (!progress.files.slowest_node.empty()) {
+    line += "  slowest " + printable(progress.files.slowest_node);
+  }
   if (progress.files.offered_again_files > 0) {
     line += "  again " + grouped(progress.files.offered_again_files);
   }

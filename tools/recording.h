@@ -40,6 +40,9 @@ class Recording {
   static void take_signals();
 
   Recording(const Surroundings& with, RecordingOptions options);
+  ~Recording();
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
 
   struct Progress {
     FileStreamer::Counters files;

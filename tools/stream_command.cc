@@ -10,6 +10,7 @@
 #include "tools/session.h"
 #include "tools/simulated_camera.h"
 #include "tools/stream_files.h"
+#include "tools/stream_left_behind.h"
 #include "tools/stream_options.h"
 #include "tools/stream_preflight.h"
 #include "tools/targets.h"
@@ -48,6 +49,8 @@ Result<SeriesOptions> series_options(const StreamOptions& options, const FrameVi
   series.stream.queue_bytes = options.queue_mb << 20;
   series.encode_queue_bytes = options.queue_mb << 20;
   series.stream.place = place_in_chunks(kFramesPerChunk);
+  if (options.spill) series.stream.overload = FileStreamer::Overload::kSpill;
+  series.stream.spill_bytes = options.spill_mb << 20;
   series.stream.recovery_folder = options.recovery;
   auto metadata = read_metadata(options.metadata);
   if (!metadata) return metadata.error();
@@ -124,11 +127,16 @@ ExitStatus stream_series(const StreamOptions& options, const Surroundings& with,
   return is_complete && recording.lost() == 0 ? status_of(with.messages) : ExitStatus::kSomeFailed;
 }
 
-ExitStatus run_stream(const StreamOptions& options, const Surroundings& with) {
+ExitStatus run_stream(StreamOptions options, const Surroundings& with) {
   if (auto checked = options.check(); !checked) return refuse(with, checked.error());
   const auto targets = parse_targets({options.target()});
   if (!targets) return refuse(with, targets.error());
   const Target& target = targets->targets.front();
+  if (options.recovery.empty()) {
+    options.recovery =
+        default_recovery_folder(targets->cluster.value_or(with.config.text("cluster")));
+  }
+  if (options.left_behind) return send_left_behind(options, with);
   Recording::take_signals();
   std::error_code unknown;
   const bool is_folder = options.simulate.empty() && fs::is_directory(options.source(), unknown);
@@ -143,11 +151,14 @@ ExitStatus run_stream(const StreamOptions& options, const Surroundings& with) {
   }
   const auto session = Session::open(with, targets->cluster);
   if (!session) return refuse(with, session.error());
-  if (is_folder) return stream_files(options, with, **session, target);
-  if (options.preflight) {
+  if (!is_folder && options.preflight) {
     return preflight(options, with, **session, *source, frame_count(options, *source));
   }
-  return stream_series(options, with, **session, *source, target);
+  const ExitStatus status = is_folder
+                                ? stream_files(options, with, **session, target)
+                                : stream_series(options, with, **session, *source, target);
+  say_what_is_left_behind(options.recovery, with);
+  return status;
 }
 
 }  // namespace
@@ -158,7 +169,8 @@ Command add_stream(CLI::App& parent) {
       {.name = "stream",
        .usage = "[options] SOURCE TARGET\n"
                 "       skein stream [options] --simulate WxH TARGET\n"
-                "       skein stream --preflight [options] [--simulate WxH | SOURCE]",
+                "       skein stream --preflight [options] [--simulate WxH | SOURCE]\n"
+                "       skein stream --left-behind [--recovery DIR] [--json]",
        .summary = "stream frames into the cluster at a camera's pace",
        .description =
            "Records a series: the pages of a TIFF file, or frames of a simulated sCMOS camera,\n"
@@ -168,15 +180,18 @@ Command add_stream(CLI::App& parent) {
            "as it would be. Every frame is accounted for: the end says how many were stored and\n"
            "lost, the rate, and the time from submit to acknowledgement. Ctrl-C ends the\n"
            "recording in order. --preflight stores nothing: it answers whether the nodes have the\n"
-           "space and, by a test write, the speed for such a recording.",
+           "space and, by a test write, the speed for such a recording. What no node took,\n"
+           "and what --spill moved there before the recording was killed, lies in the folder of\n"
+           "--recovery; --left-behind sends it, and leaves a file there until a node has it.",
        .example = "skein stream --simulate 2048x2048 --fps 100 --frames 1000 /2024_05_02/run1.pcs",
-       .exit_status = "0 everything stored (--preflight: it can be recorded); 1 something was lost\n"
-                      "             (it can't); 2 wrong usage; 3 no node found"});
+       .exit_status = "0 everything stored (--preflight: it can be recorded; --left-behind:\n"
+                      "             nothing is left); 1 something was lost (it can't; something is);\n"
+                      "             2 wrong usage; 3 no node found"});
   auto options = std::make_shared<StreamOptions>();
   options->add_to(*app);
   add_json_flag(*app, options->json,
-                "frame or file: index, ok, latency_us and node, or error; a last\n"
-                "                 one: summary");
+                "frame or file: index, ok, latency_us and node, or error; a last one: "
+                "summary. --left-behind: path, ok, size_bytes and node, or error and kept_as");
   return {app, [options](const Surroundings& with) { return run_stream(*options, with); }};
 }
 

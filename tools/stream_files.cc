@@ -60,6 +60,8 @@ ExitStatus stream_files(const StreamOptions& options, const Surroundings& with, 
                              .json = options.json});
   FileStreamer::Options stream;
   stream.queue_bytes = options.queue_mb << 20;
+  if (options.spill) stream.overload = FileStreamer::Overload::kSpill;
+  stream.spill_bytes = options.spill_mb << 20;
   stream.recovery_folder = options.recovery;
   stream.on_done = [&](const FileStreamer::Done& done) {
     const auto at = std::lower_bound(files->begin(), files->end(), done.path.name(),

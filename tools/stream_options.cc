@@ -49,8 +49,15 @@ void StreamOptions::add_to(CLI::App& app) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 20).description(""));
   app.add_option("--metadata", metadata, "flat JSON object for the series' metadata")
       ->type_name("FILE");
-  app.add_option("--recovery", recovery, "keep here what no node takes [default: it is dropped]")
+  app.add_option("--recovery", recovery,
+                 "keep here what no node takes [default: ~/.local/state/skein/stream/CLUSTER]")
       ->type_name("DIR");
+  app.add_flag("--spill", spill, "keep there too what no longer fits the queue, and send it later");
+  app.add_option("--spill-mb", spill_mb, "most MiB of that [default: 16384]")
+      ->type_name("N")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 30).description(""));
+  app.add_flag("--left-behind", left_behind,
+               "only send what recordings that have ended left there");
   app.add_flag("--preflight", preflight, "only say whether this can be recorded");
   app.add_option("--preflight-s", preflight_s, "length of its test write [default: 3]")
       ->type_name("N")
@@ -89,6 +96,10 @@ Result<StreamOptions::Size> StreamOptions::simulated_size() const {
 }
 
 Result<void> StreamOptions::check() const {
+  if (left_behind) {
+    if (words.empty() && simulate.empty() && !preflight) return {};
+    return wrong("--left-behind knows what to send: no SOURCE, TARGET, --simulate or --preflight");
+  }
   const bool simulates = !simulate.empty();
   const std::size_t most = simulates ? 1 : 2;
   const std::size_t least = preflight ? most - 1 : most;

@@ -27,7 +27,10 @@ struct StreamOptions {
   unsigned threads = 0;     // 0: half of the processors
   std::uint64_t queue_mb = 256;
   std::string metadata;  // a file
-  std::string recovery;  // a folder
+  std::string recovery;  // a folder; "" = default_recovery_folder() of the cluster
+  bool spill = false;
+  std::uint64_t spill_mb = 16384;
+  bool left_behind = false;
   bool preflight = false;
   int preflight_s = 3;
   bool json = false;

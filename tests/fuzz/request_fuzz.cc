@@ -1,11 +1,12 @@
-// Fuzz target: the request path as a hostile client drives it: heads, targets and bodies from a
-// socket, one after another, as long as the bytes make sense.
+// Fuzz target: the request path as a hostile client drives it: heads, targets, digests and bodies
+// from a socket, one after another, as long as the bytes make sense.
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdlib>
 
+#include "core/digests.h"
 #include "core/http_body.h"
 #include "core/http_head.h"
 #include "core/http_stream.h"
@@ -44,10 +45,16 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     const auto request = skein::RequestHead::parse(**head);
     if (!request) return 0;
     check_path(request->target());
+    const auto digests = skein::digests_of(*request);
+    if (!digests) return 0;
+    skein::DigestCheck check(*digests);
     skein::BodyReader reader(stream, request->framing());
     while (!reader.done()) {
-      if (!reader.read(body, deadline)) return 0;
+      const auto got = reader.read(body, deadline);
+      if (!got) return 0;
+      check.add(std::span(body).first(*got));
     }
+    if (check.verdict() && digests->xxh3 && *digests->xxh3 != check.xxh3()) std::abort();
     if (!request->keep_alive()) return 0;
   }
 }

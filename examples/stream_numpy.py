@@ -21,7 +21,8 @@ class Options(c.Structure):
                 ("quantize_scale", c.c_float), ("metadata_json", c.c_char_p),
                 ("size_c", c.c_int64), ("size_z", c.c_int64), ("size_t", c.c_int64),
                 ("dim_order", c.c_char_p), ("queue_bytes", c.c_uint64),
-                ("encode_threads", c.c_uint), ("recovery_folder", c.c_char_p)]
+                ("encode_threads", c.c_uint), ("recovery_folder", c.c_char_p),
+                ("spill", c.c_int), ("spill_bytes", c.c_uint64)]
 
 
 class Frame(c.Structure):

@@ -1,6 +1,7 @@
 #include "streamer/skein_stream.h"
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <string>
 
@@ -81,6 +82,9 @@ Result<skein::SeriesOptions> options_of(const skein_series_options& from) {
   }
   if (from.codec < SKEIN_RAW || from.codec > SKEIN_ZSTD) return refuse("options: unknown codec");
   if (from.queue_bytes == 0) return refuse("options: queue_bytes is 0");
+  if (from.spill != 0 && (from.recovery_folder == nullptr || *from.recovery_folder == '\0')) {
+    return refuse("options: to spill, a recovery folder is needed");
+  }
   skein::SeriesOptions options;
   auto path = skein::ClusterPath::parse(from.path);
   if (!path) return path.error();
@@ -102,6 +106,8 @@ Result<skein::SeriesOptions> options_of(const skein_series_options& from) {
   options.encode_threads = from.encode_threads;
   options.encode_queue_bytes = options.stream.queue_bytes = from.queue_bytes;
   options.stream.place = skein::place_in_chunks(skein::kFramesPerChunk);
+  if (from.spill != 0) options.stream.overload = skein::FileStreamer::Overload::kSpill;
+  options.stream.spill_bytes = from.spill_bytes;
   if (from.recovery_folder != nullptr) options.stream.recovery_folder = from.recovery_folder;
   return options;
 }
@@ -138,6 +144,26 @@ int finish(skein_series& series, const char* metadata_json, int wait_ms) {
   std::sort(series.missing.begin(), series.missing.end());
   error_text() = std::to_string(series.missing.size()) + " frames are not stored" +
                  (outcome->failures.empty() ? "" : ": " + outcome->failures[0].error.what);
+  return SKEIN_INCOMPLETE;
+}
+
+struct LeftBehind {
+  std::uint64_t sent = 0;
+  std::uint64_t left = 0;
+};
+
+int send_left_behind(skein_cluster& cluster, const char* folder, int wait_ms, LeftBehind& counts) {
+  skein::FileStreamer::Options options;
+  options.recovery_folder = folder;
+  skein::FileStreamer streamer(*cluster.membership, cluster.client, std::move(options));
+  const auto taken = streamer.send_left_behind();
+  if (!taken) return say({std::errc::io_error, taken.error().what});
+  const auto finished = streamer.finish(deadline_of(wait_ms));
+  const auto failures = finished ? *finished : streamer.abandon();
+  counts = {*taken - failures.size(), failures.size()};
+  if (failures.empty()) return SKEIN_OK;
+  error_text() = std::to_string(failures.size()) + " files are left behind: " +
+                 failures.front().path.text() + ": " + failures.front().error.what;
   return SKEIN_INCOMPLETE;
 }
 
@@ -186,6 +212,7 @@ void skein_series_options_init(skein_series_options* options) {
   options->size_t_ = -1;
   options->dim_order = "XYCZT";
   options->queue_bytes = 256u << 20;
+  options->spill_bytes = std::uint64_t{16} << 30;
 }
 
 int skein_series_create(skein_cluster* cluster, const skein_series_options* options,
@@ -256,8 +283,27 @@ int skein_series_counters(skein_series* series, skein_counters* counters) {
                  .queued_bytes = now.files.queued_bytes,
                  .sent_bytes = now.files.sent_bytes,
                  .offered_again_files = now.files.offered_again_files,
-                 .headroom_s = now.files.headroom_s};
+                 .headroom_s = now.files.headroom_s,
+                 .spilled_files = now.files.spilled_files,
+                 .spilled_bytes = now.files.spilled_bytes,
+                 .slowest_node = {}};
+    std::strncpy(counters->slowest_node, now.files.slowest_node.c_str(),
+                 sizeof counters->slowest_node - 1);
     return static_cast<int>(SKEIN_OK);
+  });
+}
+
+int skein_cluster_send_left_behind(skein_cluster* cluster, const char* folder, int wait_ms,
+                                   uint64_t* sent, uint64_t* left) {
+  return guarded([&] {
+    if (cluster == nullptr || folder == nullptr || *folder == '\0') {
+      return wrong("no cluster, or no folder");
+    }
+    LeftBehind counts;
+    const int status = send_left_behind(*cluster, folder, wait_ms, counts);
+    if (sent != nullptr) *sent = counts.sent;
+    if (left != nullptr) *left = counts.left;
+    return status;
   });
 }
 

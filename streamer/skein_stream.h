@@ -69,6 +69,8 @@ typedef struct skein_series_options {
   uint64_t queue_bytes;      /* most bytes accepted and not stored; default 256 MiB */
   unsigned encode_threads;   /* 0 = half of the processors */
   const char* recovery_folder; /* keeps what no node takes; NULL = nothing is kept */
+  int spill;                   /* not 0: what no longer fits the queue goes there, and is sent later */
+  uint64_t spill_bytes;        /* most bytes of that; default 16 GiB */
 } skein_series_options;
 void skein_series_options_init(skein_series_options* options);
 
@@ -102,9 +104,18 @@ typedef struct skein_counters {
   uint64_t coding_frames;            /* before the encoder */
   uint64_t queued_bytes, sent_bytes; /* of files */
   uint64_t offered_again_files;
-  double headroom_s;                 /* until the queue is full; infinity: it is not filling */
+  double headroom_s; /* until queue, and spill folder, are full; infinity: they are not filling */
+  uint64_t spilled_files, spilled_bytes; /* on the local disk, to be sent */
+  char slowest_node[128];                /* with most bytes queued; "" = none has any */
 } skein_counters;
 int skein_series_counters(skein_series* series, skein_counters* counters);
+
+/* Sends what ended programs left in a recovery folder, killed ones too. A file goes from there once
+ * a node has it with these bytes. Waits `wait_ms` at most. Both counts may be NULL; they are set
+ * unless it is SKEIN_WRONG. SKEIN_INCOMPLETE: `left` of them are there still, for the reason in the
+ * error text; call again. SKEIN_FAILED: the folder cannot be read. */
+int skein_cluster_send_left_behind(skein_cluster* cluster, const char* folder, int wait_ms,
+                                   uint64_t* sent, uint64_t* left);
 
 /* What is not stored yet is given up: finish first. NULL is nothing. */
 void skein_series_close(skein_series* series);

@@ -40,6 +40,14 @@ class Cluster {
     check(skein_cluster_open(cluster.c_str(), nodes, settle_ms, &opened));
     handle_.reset(opened);
   }
+  // Returns how many files of the recovery folder could not be sent, and are there still.
+  std::uint64_t send_left_behind(const std::string& folder, int wait_ms) {
+    std::uint64_t left = 0;
+    const int status =
+        skein_cluster_send_left_behind(handle_.get(), folder.c_str(), wait_ms, nullptr, &left);
+    if (status != SKEIN_INCOMPLETE) check(status);
+    return left;
+  }
   skein_cluster* get() const { return handle_.get(); }
 
  private:

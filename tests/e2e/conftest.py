@@ -60,6 +60,7 @@ def run_dir(monkeypatch, tmp_path):
         (folder / name).mkdir()
     (folder / "skein.toml").touch()
     monkeypatch.setenv("SKEIN_RUN_DIR", str(folder / "run"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
     monkeypatch.setenv("SKEIN_MOUNT_CACHE_DIR", str(folder / "cache"))
     monkeypatch.setenv("SKEIN_CONFIG", str(folder / "skein.toml"))
     monkeypatch.setenv("SKEIN_TEST_LOGS", str(folder / "logs"))

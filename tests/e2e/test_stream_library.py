@@ -108,6 +108,70 @@ def test_the_log_goes_to_the_function_or_standard_error_and_never_to_standard_ou
             assert done.stdout == "" and done.stderr.startswith(f"skein-streamer: {given_up}")
 
 
+SPILLING = """
+#include <skein/skein_stream.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+int main(int, char** argv) {  // NODE FOLDER [PID]
+  skein_stream::Cluster cluster("", argv[1]);
+  if (!argv[3]) {
+    try {
+      std::printf("%d left\\n", int(cluster.send_left_behind(argv[2], 20000)));
+    } catch (const skein_stream::Error& error) {
+      std::printf("%s\\n", error.what());
+    }
+    return 0;
+  }
+  skein_stream::Options options;
+  options.path = "run.pcs";
+  options.width = options.height = 256;
+  options.spill = 1;
+  try {
+    skein_stream::Series(cluster, options);
+    return 1;
+  } catch (const skein_stream::Error& error) {
+    if (error.status != SKEIN_WRONG) return 2;
+  }
+  options.recovery_folder = argv[2];
+  options.queue_bytes = 8 << 20;
+  skein_stream::Series series(cluster, options);
+  if (std::system((std::string("kill -STOP ") + argv[3]).c_str()) != 0) return 3;
+  std::vector<char> pixels(256 * 256 * 2);
+  // Twice what the queue holds.
+  for (unsigned n = 0; n < 128; ++n) {
+    if (!series.submit(n, pixels.data(), pixels.size(), 20000)) return 4;
+  }
+  skein_counters counters;
+  counters.struct_bytes = sizeof counters;
+  skein_stream::check(skein_series_counters(series.get(), &counters));
+  if (counters.spilled_files == 0 || std::strlen(counters.slowest_node) == 0) return 5;
+  return std::raise(SIGKILL);
+}
+"""
+
+
+@pytest.mark.skipif("san" in BUILD.name, reason="not with a sanitizer")
+def test_a_program_killed_in_mid_spill_leaves_frames_that_the_next_one_sends(
+        servers, installed, program, tmp_path):
+    (tmp_path / "spilling.cc").write_text(SPILLING)
+    made = program(tmp_path / "spilling.cc", "c++")
+    node, folder = servers(), tmp_path / "kept"
+    killed = run([made, node.url, folder, node.process.pid], installed)
+    node.resume()
+    assert killed.returncode == -9, killed
+    names = sorted(file.name for file in folder.rglob("*.pzf"))
+    assert len(names) > 0
+    sent = run([made, node.url, folder], installed)
+    assert sent.stdout == "0 left\n", sent
+    assert list(folder.iterdir()) == []
+    assert all((node.root / "run.pcs" / name).stat().st_size == 64 + 256 * 256 * 2 for name in names)
+    (tmp_path / "no folder").write_text("")
+    assert "no folder" in run([made, node.url, tmp_path / "no folder"], installed).stdout
+
+
 @pytest.mark.skipif("san" in BUILD.name, reason="not with a sanitizer")
 def test_numpy_arrays_of_any_strides_are_streamed_from_python(servers, installed, tmp_path):
     numpy = pytest.importorskip("numpy")

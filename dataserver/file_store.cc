@@ -51,18 +51,19 @@ Result<Nearest> nearest_directory(int root, const ClusterPath& path) {
   }
 }
 
-// The same, if nothing has the name yet.
-Result<Nearest> free_place(int root, const ClusterPath& path) {
+Result<Nearest> place_for(int root, const ClusterPath& path) {
   if (path.is_root()) return exists(path);
   auto nearest = nearest_directory(root, path);
-  if (!nearest) return as_taken(nearest.error(), path);
-  if (!nearest->is_parent) return nearest;
-  const int directory = nearest->directory.get();
-  if (::faccessat(directory, path.name().c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+  return nearest ? std::move(nearest) : as_taken(nearest.error(), path);
+}
+
+// Errors: file_exists when something has the name.
+Result<void> check_name(const Nearest& place, const ClusterPath& path) {
+  if (!place.is_parent) return {};
+  if (::faccessat(place.directory.get(), path.name().c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
     return exists(path);
   }
-  if (errno != ENOENT) return errno_error(errno, path.text());
-  return nearest;
+  return errno == ENOENT ? Result<void>() : errno_error(errno, path.text());
 }
 
 }  // namespace
@@ -156,15 +157,22 @@ Result<void> FileStore::check_space(std::uint64_t size_bytes) {
 }
 
 Result<void> FileStore::check(const ClusterPath& path, std::uint64_t size_bytes) {
-  const auto place = free_place(root_.get(), path);
+  const auto place = place_for(root_.get(), path);
   if (!place) return place.error();
+  if (auto free = check_name(*place, path); !free) return free;
   return check_space(size_bytes);
 }
 
-Result<StagedFile> FileStore::stage(const ClusterPath& path, std::uint64_t size_bytes) {
-  auto place = free_place(root_.get(), path);
+Result<StagedFile> FileStore::stage(const ClusterPath& path, std::uint64_t size_bytes,
+                                    NameCheck name_check) {
+  auto place = place_for(root_.get(), path);
   if (!place) return place.error();
-  if (auto room = check_space(size_bytes); !room) return room.error();
+  const auto room = check_space(size_bytes);
+  // A client told of a full disk takes another node, even for a file that this one has.
+  if (name_check == NameCheck::kNow || !room) {
+    if (auto free = check_name(*place, path); !free) return free.error();
+  }
+  if (!room) return room.error();
   auto stage = new_stage(place->directory.get());
   if (stage && place->is_parent) {
     stage->remember_parent(std::move(place->directory), path.parent());

@@ -53,10 +53,14 @@ class FileStore {
   // directory), is_a_directory, permission_denied, io_error (it lost bytes in an unclean stop).
   Result<OpenFile> open_file(const ClusterPath& path) const;
 
+  // Who finds out that the name is taken: looking first is one system call more for a small file,
+  // and saves a large one from being received for nothing.
+  enum class NameCheck { kNow, kAtPublish };
   // An empty stage on the filesystem where `path` will be. Errors: file_exists (the name is taken,
   // or a file stands where a parent should), no_space_on_device (`size_bytes` more would leave
   // less than the reserve), permission_denied.
-  Result<StagedFile> stage(const ClusterPath& path, std::uint64_t size_bytes);
+  Result<StagedFile> stage(const ClusterPath& path, std::uint64_t size_bytes,
+                           NameCheck name_check = NameCheck::kNow);
 
   // Makes the staged bytes visible at `path`, parents included. On an error nothing is visible and
   // `staged` is as before. Errors: as stage().

@@ -176,6 +176,22 @@ TEST_CASE("store: below the reserve of free space nothing is staged") {
         std::errc::no_space_on_device);
 }
 
+TEST_CASE("store: a name taken is found at publish if nobody looked, at once if the disk is full") {
+  with_both_kinds_of_stage([](ScratchStore& s) {
+    REQUIRE(s.put("f", "first"));
+    const auto unseen = FileStore::NameCheck::kAtPublish;
+    auto stage = s.store->stage(s.path("f"), 6, unseen);
+    REQUIRE(stage);
+    REQUIRE(stage->append(std::string_view("second")));
+    CHECK(code_of(s.store->publish(*stage, s.path("f"))) == std::errc::file_exists);
+    CHECK(s.read_by_hand("f") == "first");
+    // More than any disk has.
+    const std::uint64_t much = ~std::uint64_t{0} / 2;
+    CHECK(s.store->stage(s.path("f"), much, unseen).error().code == std::errc::file_exists);
+    CHECK(s.store->stage(s.path("g"), much, unseen).error().code == std::errc::no_space_on_device);
+  });
+}
+
 TEST_CASE("store: one server to a root; the id stays; stages of a dead server go") {
   ScratchFolder folder;
   std::string id;

@@ -13,6 +13,9 @@ namespace {
 // A client waits no longer (docs/wire.md, "What PYME's client does").
 constexpr std::chrono::seconds kGlobTime{10};
 
+// A body up to this size is received without a look whether its name is free.
+constexpr std::uint64_t kLinkedUnseenBytes = 256 * 1024;
+
 std::unique_ptr<BodySink> answer(Reply reply) {
   return std::make_unique<DiscardedBody>(std::move(reply));
 }
@@ -178,12 +181,17 @@ Site::Sink Site::put(const RequestHead& request, const Target& target) {
   if (target.directory || path.is_root()) {
     return answer_later([this, path] { return reply_to(store_.make_directory(path)); });
   }
-  return put_body(request, path,
+  const BodyFraming framing = request.framing();
+  const bool asks = request.has_token("Expect", "100-continue");
+  const bool small =
+      framing.kind == BodyFraming::Kind::kLength && framing.length <= kLinkedUnseenBytes && !asks;
+  const auto check = small ? FileStore::NameCheck::kAtPublish : FileStore::NameCheck::kNow;
+  return put_body(request, path, check,
                   [this, path](StagedFile& stage) { return store_.publish(stage, path); });
 }
 
 Site::Sink Site::put_body(const RequestHead& request, const ClusterPath& path,
-                          PutBody::Publish publish) {
+                          FileStore::NameCheck check, PutBody::Publish publish) {
   const BodyFraming framing = request.framing();
   if (framing.kind == BodyFraming::Kind::kNone) {
     return answer(refusal(411, "PUT needs a Content-Length or a chunked body"));
@@ -197,7 +205,7 @@ Site::Sink Site::put_body(const RequestHead& request, const ClusterPath& path,
   }
   const auto announced = digests_of(request);
   if (!announced) return answer(refusal_of(announced.error()));
-  auto stage = store_.stage(path, framing.length);
+  auto stage = store_.stage(path, framing.length, check);
   if (!stage) return answer(refusal_of(stage.error()));
   return std::make_unique<PutBody>(
       ReceivedFile(store_, std::move(*stage), framing.length, std::move(decoder), *announced),
@@ -229,7 +237,8 @@ Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) 
   if (name == "__publish") {
     return answer_later([this, id, path] { return reply_to(shelf_.publish(id, path)); });
   }
-  return put_body(request, path, [this, id](StagedFile& stage) { return shelf_.keep(id, stage); });
+  return put_body(request, path, FileStore::NameCheck::kNow,
+                  [this, id](StagedFile& stage) { return shelf_.keep(id, stage); });
 }
 
 }  // namespace skein

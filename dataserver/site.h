@@ -35,7 +35,8 @@ class Site {
                       const RequestHead& request);
   Reply get_glob(const Target& target);
   Sink put(const RequestHead& request, const Target& target);
-  Sink put_body(const RequestHead& request, const ClusterPath& path, PutBody::Publish publish);
+  Sink put_body(const RequestHead& request, const ClusterPath& path, FileStore::NameCheck check,
+                PutBody::Publish publish);
   Sink put_reserved(const RequestHead& request, const Target& target);
 
   FileStore& store_;

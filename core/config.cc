@@ -34,6 +34,8 @@ constexpr KnownSetting kKnown[] = {
     {"server.mirror_from", Kind::kList, "", "addresses beside this cluster's nodes that files may be fetched from"},
     {"server.sync", Kind::kText, "none", "when a PUT is acknowledged: none = in the page cache, publish = safe from power loss"},
     {"server.user", Kind::kText, "", "user to serve as when started as root; empty = stay root"},
+    {"server.lane_group", Kind::kText, "", "group whose members may use the server's Unix socket"},
+    {"server.lane_mode", Kind::kText, "", "mode of that socket; empty = 0600, or 0660 if it has a group"},
     {"mount.cache_dir", Kind::kText, "", "folder of the tree cache; empty = ~/.cache/skein"},
     {"mount.cache_bytes", Kind::kInteger, "1073741824", "most the tree cache takes on disk"},
     {"mount.spool_dir", Kind::kText, "", "folder for files being written; empty = inside the cache folder"},

@@ -36,13 +36,6 @@ LaneReply failed(int errno_value, const char* why) {
 LaneConnection::LaneConnection(Fd socket, FileStore& store, KeptStages& kept)
     : socket_(std::move(socket)), store_(store), kept_(kept) {}
 
-bool LaneConnection::admits(int socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  return peer.uid == 0 || peer.uid == ::geteuid();
-}
-
 Turn LaneConnection::take_turn(Workbench&) {
   for (int i = 0; i < kRequestsPerTurn; ++i) {
     const auto request = receive_request(socket_.get(), Deadline::after(kStay));

@@ -27,9 +27,6 @@ class LaneConnection final : public Peer {
   int fd() const override { return socket_.get(); }
   Turn take_turn(Workbench& bench) override;
 
-  // True for root and the server's own user, whoever may connect to the socket.
-  static bool admits(int socket);
-
  private:
   LaneReply answer(const LaneRequest& request);
   LaneReply open(const ClusterPath& path);

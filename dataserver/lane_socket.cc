@@ -23,7 +23,7 @@ LaneSocket::~LaneSocket() {
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
-Result<LaneSocket> LaneSocket::listen(const std::string& node_id) {
+Result<LaneSocket> LaneSocket::listen(const std::string& node_id, const LaneAccess& access) {
   const auto directory = make_run_dir();
   if (!directory) return directory.error();
   const std::string path = (*directory / (node_id + ".sock")).string();
@@ -40,8 +40,13 @@ Result<LaneSocket> LaneSocket::listen(const std::string& node_id) {
     return errno_error(errno, "lane socket " + path);
   }
   LaneSocket socket(path, std::move(fd));
-  // Nobody can connect before listen(2), so the mode is right from the first moment.
-  if (::chmod(path.c_str(), 0600) != 0 || ::listen(socket.listener_.get(), SOMAXCONN) != 0) {
+  // Nobody can connect before listen(2), so group and mode are right from the first moment.
+  if (access.group && ::lchown(path.c_str(), static_cast<uid_t>(-1), *access.group) != 0) {
+    return errno_error(errno, "lane socket " + path + ": give to group " +
+                                  std::to_string(*access.group) +
+                                  " (the server's user must be a member)");
+  }
+  if (::chmod(path.c_str(), access.mode) != 0 || ::listen(socket.listener_.get(), SOMAXCONN) != 0) {
     return errno_error(errno, "lane socket " + path);
   }
   return socket;

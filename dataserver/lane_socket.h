@@ -5,14 +5,15 @@
 
 #include "core/error.h"
 #include "core/fd.h"
+#include "dataserver/lane_access.h"
 
 namespace skein {
 
 class LaneSocket {
  public:
   // Replaces a socket that a dead server left: the caller holds the store that `node_id` names, so
-  // no other can be alive. Errors: as make_run_dir(), bind(2); filename_too_long.
-  static Result<LaneSocket> listen(const std::string& node_id);
+  // no other can be alive. Errors: as make_run_dir(), bind(2), chown(2); filename_too_long.
+  static Result<LaneSocket> listen(const std::string& node_id, const LaneAccess& access);
   LaneSocket(LaneSocket&& other) noexcept;
   LaneSocket& operator=(LaneSocket&&) = delete;
   ~LaneSocket();

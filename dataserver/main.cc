@@ -72,7 +72,7 @@ void turn_away(int socket) {
 // The lane, if it was asked for and can be had; a node without one is slower, not broken.
 std::unique_ptr<LaneSocket> open_lane(const ServerOptions& options, const std::string& node_id) {
   if (!options.lane) return nullptr;
-  auto socket = LaneSocket::listen(node_id);
+  auto socket = LaneSocket::listen(node_id, options.lane_access);
   if (socket) return std::make_unique<LaneSocket>(std::move(*socket));
   spdlog::warn("no lane, programs on this host will use HTTP: why={}", socket.error().what);
   return nullptr;
@@ -206,7 +206,7 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
     auto started = PeerLoop::start(
         lane_socket->take_listener(), kLaneLoop,
         [&](Fd socket) -> std::unique_ptr<Peer> {
-          if (!LaneConnection::admits(socket.get())) return nullptr;
+          if (!options.lane_access.admits(socket.get())) return nullptr;
           return std::make_unique<LaneConnection>(std::move(socket), **store, kept);
         },
         [](int) {});

@@ -44,6 +44,8 @@ constexpr Flag kFlags[] = {
     {"--mirror-from", "server.mirror_from",
      "addresses beside this cluster's nodes that files may be fetched from, comma-separated"},
     {"--user", "server.user", "started as root: serve as this user; the folder must be its own"},
+    {"--lane-group", "server.lane_group", "group whose members may use the Unix socket"},
+    {"--lane-mode", "server.lane_mode", "mode of the Unix socket: 0600, 0660 or 0666 (all users)"},
     {"--log-level", "log_level", "debug, info, warn, error or off"},
 };
 
@@ -65,6 +67,10 @@ ParsedCommandLine check(const Config& config, bool lane) {
   options.node_deadline = config.milliseconds("deadline_ms");
   options.user = config.text("server.user");
   options.log_level = config.text("log_level");
+  const auto access =
+      LaneAccess::parse(config.text("server.lane_mode"), config.text("server.lane_group"));
+  if (!access) return wrong_usage(access.error().what);
+  options.lane_access = *access;
   if (options.root.empty()) return wrong_usage("no folder to serve, give --root DIR");
 
   const std::string& advertise = config.text("server.advertise");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/node.h"
+#include "dataserver/lane_access.h"
 
 namespace skein {
 
@@ -18,6 +19,7 @@ struct ServerOptions {
   std::string cluster;
   Advertise advertise = Advertise::kMdns;
   bool lane = true;
+  LaneAccess lane_access;
   std::size_t connections = 0;
   std::size_t threads = 0;
   std::chrono::milliseconds stall{};

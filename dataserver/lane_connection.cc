@@ -1,7 +1,5 @@
 #include "dataserver/lane_connection.h"
 
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 

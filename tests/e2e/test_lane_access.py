@@ -32,13 +32,11 @@ def server(servers, place):
                    args=["--lane-group", GROUP])
 
 
-def who(user):
-    return {"user": user, "group": user, "extra_groups": [GROUP] if user == MEMBER else []}
-
-
-def run_as(user, *command, **options):
+def run_as(user, *command, groups=None, **options):
+    if groups is None:
+        groups = [GROUP] if user == MEMBER else []
     return subprocess.run([str(word) for word in command], capture_output=True, timeout=20,
-                          **who(user), **options)
+                          user=user, group=user, extra_groups=groups, **options)
 
 
 HELLO = """
@@ -54,8 +52,8 @@ except (BrokenPipeError, ConnectionResetError):
 """
 
 
-def hello(user, lane):
-    return run_as(user, "/usr/bin/python3", "-c", HELLO, lane, text=True)
+def hello(user, lane, groups=None):
+    return run_as(user, "/usr/bin/python3", "-c", HELLO, lane, groups=groups, text=True)
 
 
 def test_the_socket_is_the_groups_and_the_server_asks_the_kernel_who_connects(server, place):
@@ -66,6 +64,9 @@ def test_the_socket_is_the_groups_and_the_server_asks_the_kernel_who_connects(se
     lane.chmod(0o666)  # by somebody else's hand: the peer's credentials still decide
     assert hello(MEMBER, lane).stdout.strip() == server.id
     assert hello(OUTSIDER, lane).stdout.strip() == "closed"
+    many = range(GROUP + 1, GROUP + 501)
+    assert hello(OUTSIDER, lane, many).stdout.strip() == "closed"
+    assert hello(MEMBER, lane, [*many, GROUP]).stdout.strip() == server.id
 
 
 def test_mode_0666_is_for_all_users_of_the_host(servers, place):

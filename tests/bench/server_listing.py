@@ -1,4 +1,5 @@
 """Listings of large directories against a bare getdents + statx loop."""
+import json
 import re
 import subprocess
 import urllib.request
@@ -77,6 +78,10 @@ def million(table, kind, shrink):
             again = Figures()
             for ms in ask(server, 5)["ms"]:
                 again.add(ms)
+            # After the memory was read: this is one more buffer of the whole answer.
+            listed = json.load(urllib.request.urlopen(f"http://127.0.0.1:{server.port}/d/"))
+            if len(listed) != count:
+                raise SystemExit(f"the listing names {len(listed)} files instead of {count}")
         finally:
             server.stop()
     what = f"listing of {count}"

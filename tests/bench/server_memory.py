@@ -10,8 +10,7 @@ MOST_MIB = 256
 
 def memory(table, kind, shrink):
     with Workplace(kind) as place:
-        for title, size, count in (("4 GiB", 4 * GIB // shrink, 1),
-                                   ("64 of 256 MiB at once", 256 * MIB // shrink, 64)):
+        for size, count in ((4 * GIB // shrink, 1), (256 * MIB // shrink, 64)):
             root = place / str(count)
             root.mkdir()
             server = skein_server(root, place / "run")
@@ -21,7 +20,8 @@ def memory(table, kind, shrink):
                 peak.add(server.resident_bytes(peak=True) / MIB)
             finally:
                 server.stop()
-            table.bound(kind, f"PUT {title}, peak resident", "MiB", peak, MOST_MIB)
+            what = f"PUT {count} of {size // MIB} MiB at once, peak resident"
+            table.bound(kind, what, "MiB", peak, MOST_MIB)
             shutil.rmtree(root)
 
 

@@ -27,6 +27,7 @@ Found from_statx(const struct statx& st) {
   found.device = (static_cast<std::uint64_t>(st.stx_dev_major) << 32) | st.stx_dev_minor;
   found.permissions = st.stx_mode & 07777;
   found.writable = (st.stx_mode & 0222) != 0;
+  found.grows = found.writable && (st.stx_mode & S_ISVTX) != 0;
   return found;
 }
 

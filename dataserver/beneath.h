@@ -25,6 +25,11 @@ Result<Fd> open_beneath(int root, const ClusterPath& path, int flags, mode_t mod
 enum class Missing { kFail, kMake };
 Result<Fd> open_directory(int root, const ClusterPath& path, Missing missing);
 
+// The mode of a file that grows by appends (docs/wire.md, "Appends"): what PYME's server gives it, and
+// the sticky bit, which means nothing on a file, so that listings tell it from one put there by hand
+// with no other look at it.
+inline constexpr mode_t kGrowingMode = S_ISVTX | 0644;
+
 // What stands at a name; the fields of statx(2) that this server needs.
 struct Found {
   enum class Kind { kFile, kDirectory, kOther };
@@ -35,6 +40,7 @@ struct Found {
   std::uint64_t device = 0;
   mode_t permissions = 0;
   bool writable = false;  // someone has write permission: not published by a server, may grow
+  bool grows = false;     // grows by appends: kGrowingMode
 
   bool operator==(const Found&) const = default;
 };

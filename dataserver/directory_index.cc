@@ -218,8 +218,9 @@ void DirectoryIndex::refresh_parts(Cached& cached, int directory,
   for (auto& [name, size] : growing) {
     const auto found = find_in(directory, name.c_str());
     if (!found || !*found || (*found)->kind != Found::Kind::kFile) continue;
-    changed = changed || size != (*found)->size_bytes;
-    size = (*found)->size_bytes;
+    const auto now_bytes = static_cast<std::int64_t>((*found)->size_bytes);
+    changed = changed || size != now_bytes;
+    size = now_bytes;
   }
   lock.lock();
   cached.end_busy();
@@ -287,7 +288,7 @@ void DirectoryIndex::added(const ClusterPath& path, std::uint64_t size_bytes, in
   if (!known) return;
   const auto after = found_at(directory);
   const std::string name = path.name();
-  const Entry entry = file_entry(name, size_bytes);
+  const Entry entry = file_entry(name, static_cast<std::int64_t>(size_bytes));
 
   const std::lock_guard lock(known->mutex);
   if (known->busy) {

@@ -46,6 +46,21 @@ TEST_CASE("index: types, sizes and flags are those of the wire") {
   CHECK(*s.store->index().listing(s.path("empty"))->json == "{}");
 }
 
+TEST_CASE("index: files that grow by appends have no size, except where all may grow") {
+  ScratchStore s;
+  for (const char* name : {"_aggregate/log.txt", "log.txt"}) {
+    REQUIRE(s.put(name, "123"));
+    REQUIRE(::chmod(s.on_disk(name).c_str(), kGrowingMode) == 0);
+  }
+  s.write_by_hand("copied.txt", "1234");
+  CHECK(list(s.store->index(), "_aggregate") == Listing({{"log.txt", {0, 3}}}));
+  CHECK(list(s.store->index(), "") ==
+        Listing({{"_aggregate", {1, 1}}, {"log.txt", {0, -1}}, {"copied.txt", {0, 4}}}));
+  seal_by_hand(s, "log.txt");
+  s.store->index().changed(s.path("log.txt"));
+  CHECK(list(s.store->index(), "").find("log.txt")->size == 3);
+}
+
 TEST_CASE("index: private names, fifos and symlinks that lead out are not listed") {
   ScratchStore s;
   ScratchFolder outside;

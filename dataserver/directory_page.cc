@@ -44,6 +44,8 @@ void append_row(std::string& out, const NamedEntry& named) {
   out.append(directory ? "/</a></td><td>" : "</a></td><td>");
   if (named.entry.size >= 0) {
     out.append(std::to_string(named.entry.size)).append(directory ? " names" : " bytes");
+  } else {
+    out.append("growing");
   }
   out.append("</td><td>").append(kind_of(named.entry)).append("</td></tr>\n");
 }

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <memory>
 
+#include "aggregate/append_target.h"
+
 namespace skein {
 namespace {
 
@@ -42,6 +44,15 @@ Scan::Directory scan_directory(int base, const char* name, const Found& found) {
   return directory;
 }
 
+void add_file(Scan& result, const char* name, const Found& found, std::int64_t settled_before,
+              bool sizes_are_told) {
+  const bool untold = found.grows && !sizes_are_told;
+  const bool ages = found.writable && !untold && found.mtime_ns > settled_before;
+  if (found.writable && !ages) result.writable = true;
+  const std::int64_t size = untold ? -1 : static_cast<std::int64_t>(found.size_bytes);
+  (ages ? result.growing : result.settled).emplace_back(name, size);
+}
+
 }  // namespace
 
 Entry Summary::entry() const {
@@ -51,10 +62,9 @@ Entry Summary::entry() const {
   return entry;
 }
 
-Entry file_entry(std::string_view name, std::uint64_t size_bytes) {
+Entry file_entry(std::string_view name, std::int64_t size_bytes) {
   const bool series = name.ends_with(".h5");
-  return {series ? Entry::kSeries | Entry::kSeriesComplete : 0,
-          static_cast<std::int64_t>(size_bytes)};
+  return {series ? Entry::kSeries | Entry::kSeriesComplete : 0, size_bytes};
 }
 
 Result<std::vector<ScannedName>> names_in(int directory) {
@@ -81,6 +91,8 @@ Result<Scan> scan(int root, int directory, const ClusterPath& path) {
   Scan result;
   const auto now = std::chrono::system_clock::now().time_since_epoch() - kSettleTime;
   const auto settled_before = std::chrono::nanoseconds(now).count();
+  // Clients know that what lies there may grow.
+  const bool sizes_are_told = !path.is_root() && path.components().front() == kGrowingFolder;
   auto read = for_each_name(directory, [&](const char* name, unsigned char kind) {
     if (path.is_root() && name == kPrivateFolder) return;
     if (kind != DT_REG && kind != DT_DIR && kind != DT_LNK && kind != DT_UNKNOWN) return;
@@ -98,9 +110,7 @@ Result<Scan> scan(int root, int directory, const ClusterPath& path) {
     if ((*found)->kind == Found::Kind::kDirectory) {
       result.directories.push_back(scan_directory(directory, name, **found));
     } else if ((*found)->kind == Found::Kind::kFile) {
-      const bool grows = (*found)->writable && (*found)->mtime_ns > settled_before;
-      if ((*found)->writable && !grows) result.writable = true;
-      (grows ? result.growing : result.settled).emplace_back(name, (*found)->size_bytes);
+      add_file(result, name, **found, settled_before, sizes_are_told);
     }
   });
   if (!read) return read.error();

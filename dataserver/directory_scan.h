@@ -34,7 +34,7 @@ struct Summary {
 Result<Summary> summarize(int directory);
 
 // The entry of a file: "*.h5" is a series in one file for PYME's readers (docs/wire.md).
-Entry file_entry(std::string_view name, std::uint64_t size_bytes);
+Entry file_entry(std::string_view name, std::int64_t size_bytes);
 
 // One directory's content in the classes that age differently.
 struct Scan {
@@ -43,11 +43,11 @@ struct Scan {
     Found found;  // tells when `summary` is out of date
     Summary summary;
   };
-  using File = std::pair<std::string, std::uint64_t>;  // name, bytes
-  std::vector<File> settled;
+  using File = std::pair<std::string, std::int64_t>;  // name, Entry::size
+  std::vector<File> settled;  // also those that grow by appends outside of _aggregate, of size -1
   std::vector<File> growing;  // may be written and was, less than kSettleTime ago
   std::vector<Directory> directories;
-  bool writable = false;      // some settled file may be written to, so that its size may change
+  bool writable = false;      // some settled file may be written to, or sealed by hand
 };
 
 // A file put into the folder by hand grows while it is copied; so long after its last growth its

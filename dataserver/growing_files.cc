@@ -15,7 +15,6 @@ namespace skein {
 namespace {
 
 constexpr const char* kJournals = "append";
-constexpr mode_t kGrowingMode = 0644;  // what PYME's server gives them
 constexpr mode_t kSealedMode = 0440;
 constexpr std::chrono::seconds kFlushDeadline{60};
 // A listing believes the size of a file that has not grown for kSettleTime; the first append after
@@ -100,6 +99,7 @@ void GrowingFiles::take_up(const std::string& journal_name) {
     }
     return drop_journal();
   }
+  if (!(*found)->grows) (void)::fchmod((*file)->fd(), kGrowingMode);
   auto entry = std::make_shared<Entry>(journal_name);
   entry->committed = (*file)->committed_bytes();
   entries_[path.text()] = std::move(entry);

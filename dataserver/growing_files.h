@@ -2,7 +2,7 @@
 // complete append of each ends, making a new one, and its end, the seal. Whatever has a journal in
 // ROOT/.skein/append/ grows; everything else is written once.
 //
-// Growing files have mode 0644, sealed ones 0440 as all others. A file is made by its first append;
+// Growing files have kGrowingMode, sealed ones 0440 as all others. A file is made by its first append;
 // if that fails, nothing is left. Thread-safe; making new files is done by one thread at a time.
 #pragma once
 

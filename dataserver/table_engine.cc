@@ -187,6 +187,10 @@ bool TableEngine::attempt(const ClusterPath& path, std::span<const JobPtr> jobs)
   if (!committed) return give_up(committed.error());
   if (nothing && !open.visible) close(path.text());
   for (const auto& [job, error] : refused) job->fail(error);
+  if (!nothing && !std::exchange(open.marked, true)) {
+    // One that came by hand. Without the right to mark it, listings go on telling its size.
+    (void)::fchmod(open.file->fd(), kGrowingMode);
+  }
   remember(made);
   if (!nothing) store_.index().changed(path);
   return true;

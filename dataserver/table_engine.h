@@ -5,7 +5,8 @@
 // that commit. A change that cannot be made fails alone. What is committed survives the end of the
 // process; with FileStore::Options::sync also a power cut.
 //
-// Files grow as long as their mode lets them be written (0644); 0440 ends that. Thread-safe.
+// Files grow as long as their mode lets them be written (kGrowingMode, or by hand); 0440 ends
+// that. Thread-safe.
 #pragma once
 
 #include <chrono>

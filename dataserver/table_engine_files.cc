@@ -14,7 +14,6 @@
 namespace skein {
 namespace {
 
-constexpr mode_t kGrowingMode = 0644;  // as PYME's server
 constexpr mode_t kSealedMode = 0440;
 constexpr std::chrono::seconds kFlushDeadline{60};
 
@@ -73,6 +72,7 @@ Result<std::unique_ptr<TableEngine::Open>> TableEngine::open_file(const ClusterP
                                                                   const Found& found) {
   auto open = std::make_unique<Open>();
   open->grows = found.writable;
+  open->marked = found.grows;
   open->inode = found.inode;
   open->device = found.device;
   auto fd = open_beneath(store_.root(), path,
@@ -119,6 +119,7 @@ Result<void> TableEngine::commit_new(const ClusterPath& path, Open& open) {
   }
   open.stage.reset();
   open.visible = true;
+  open.marked = true;
   if (const auto found = found_at(open.file->fd())) {
     open.inode = found->inode;
     open.device = found->device;

@@ -11,6 +11,7 @@ struct TableEngine::Open {
   std::optional<StagedFile> stage;  // until it is visible
   bool visible = true;
   bool grows = true;                // open for writing
+  bool marked = false;              // has kGrowingMode, or it was tried
   std::uint64_t inode = 0;
   std::uint64_t device = 0;
   std::chrono::steady_clock::time_point used = std::chrono::steady_clock::now();

@@ -61,7 +61,7 @@ Result<std::unique_ptr<OpenFile>> Files::open_session(const Unsealed::Session& s
 Result<std::unique_ptr<OpenFile>> Files::open_sealed(Inode inode, int flags) {
   auto path = parts_.tree.path_of(inode);
   if (!path) return path.error();
-  if (may_grow(*path)) return open_growing(inode, *path, flags);
+  if (parts_.tree.grows(inode, *path)) return open_growing(inode, *path, flags);
   if (wants_to_write(flags)) return sealed_error(*path);
   auto sealed = SealedFile::open(parts_.reading, *path);
   if (!sealed) {

@@ -2,7 +2,7 @@
 // new ones. What a call may do to a file follows from whether it is sealed:
 //   sealed    read; everything that would change it is operation_not_permitted
 //   unsealed  everything, by this mount only
-//   growing   (below _aggregate) read, and append
+//   growing   read, and below _aggregate append
 //
 // Thread-safe; one OpenFile may be used by several threads at a time. All inode numbers are the
 // kernel's.
@@ -31,7 +31,7 @@ struct OpenFile {
   bool writes = false;                 // counts as a writer of the session
   Fd reader;                           // of the session, for who only reads
   std::unique_ptr<SealedFile> sealed;  // null for the session's
-  std::unique_ptr<GrowingHandle> growing;  // below _aggregate; then no other is set
+  std::unique_ptr<GrowingHandle> growing;  // the file grows; then no other is set
 
   // A descriptor to read from at any offset; -1: ask growing or sealed.
   int local_fd() const {

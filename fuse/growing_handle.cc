@@ -9,6 +9,11 @@
 namespace skein {
 
 Result<void> may_append(const ClusterPath& path, int flags) {
+  if (path.components().front() != kGrowingFolder) {
+    return Error{std::errc::operation_not_permitted,
+                 "/" + path.text() + " grows by the appends of others, a mount appends below /" +
+                     std::string(kGrowingFolder) + " only"};
+  }
   if ((flags & O_APPEND) == 0 || (flags & O_TRUNC) != 0) {
     return Error{std::errc::operation_not_permitted,
                  "/" + path.text() + " only grows: open it for appending, as >> does"};

@@ -1,4 +1,4 @@
-// What one open(2) below _aggregate holds: reads ask the owner for the bytes as they are now, writes
+// What one open(2) of a growing file holds: reads ask the owner for the bytes as they are now, writes
 // are appends of their own, whatever offset the kernel names. Nothing is kept between calls, so a
 // reader sees growth at its next read. Thread-safe.
 #pragma once
@@ -48,7 +48,8 @@ class GrowingHandle {
 };
 
 // Errors: operation_not_permitted for flags of open(2) that would write otherwise than by appends;
-// operation_not_supported for a file that does not grow line by line.
+// operation_not_supported for a file that does not grow line by line
+// below _aggregate.
 Result<void> may_append(const ClusterPath& path, int flags);
 
 }  // namespace skein

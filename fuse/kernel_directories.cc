@@ -48,8 +48,11 @@ class DirectoryReply {
   }
   bool add(const DirectoryStream::Item& item, Inode directory, std::uint64_t next) {
     KernelRequests& parts = parts_of(request_);
-    if (!append(item.name.c_str(), entry_of(parts, item.shown), next)) return false;
-    if (plus_) parts.tree.counted(item.shown, directory, item.name);
+    fuse_entry_param entry = entry_of(parts, item.shown);
+    // Attributes that are not known are left to a lookup of who wants them.
+    if (item.shown.unsized) entry.ino = 0;
+    if (!append(item.name.c_str(), entry, next)) return false;
+    if (plus_ && !item.shown.unsized) parts.tree.counted(item.shown, directory, item.name);
     return true;
   }
   void send() { fuse_reply_buf(request_, memory_.data(), used_); }

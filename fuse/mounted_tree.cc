@@ -42,6 +42,7 @@ Shown MountedTree::show(const TreeEntry& entry, const ClusterPath* path) const {
   shown.kind = directory ? Shown::Kind::kDirectory
                : growing ? Shown::Kind::kGrowing
                          : Shown::Kind::kSealed;
+  shown.unsized = growing && !directory && entry.entry.size < 0;
   st.st_ino = parts_.inodes.kernel_number(entry.inode);
   st.st_mode = (directory ? kDirectoryMode : kSealedMode) & ~options_.umask;
   st.st_nlink = 1;  // find(1): subdirectories are not counted
@@ -53,6 +54,27 @@ Shown MountedTree::show(const TreeEntry& entry, const ClusterPath* path) const {
   st.st_blksize = kBlockBytes;
   st.st_mtime = st.st_ctime = st.st_atime = entry.seen_s;
   return shown;
+}
+
+Result<Shown> MountedTree::show_sized(const TreeEntry& entry, const Result<ClusterPath>& path) {
+  Shown shown = show(entry, path ? &*path : nullptr);
+  if (!shown.unsized || !path) return shown;
+  const auto located = finder_.find(*path);
+  // While the owner is silent, the file is shown as it was last known.
+  if (!located) return shown.attributes.st_size > 0 ? Result<Shown>(shown) : located.error();
+  grew(shown.inode(), located->copies.front().info.size_bytes);
+  shown = show(entry, &*path);
+  shown.unsized = false;
+  return shown;
+}
+
+bool MountedTree::grows(Inode inode, const ClusterPath& path) const {
+  if (may_grow(path)) return true;
+  const auto tree = parts_.inodes.tree_number(inode);
+  const auto place = tree ? parts_.directories.tree().place(*tree) : std::nullopt;
+  if (!place) return false;
+  const auto found = parts_.directories.tree().lookup(place->parent, place->name);
+  return found && !found->entry.is_directory() && found->entry.size < 0;
 }
 
 Shown MountedTree::show(const WriteSession& session) const {
@@ -107,8 +129,7 @@ Result<Shown> MountedTree::lookup(Inode parent, std::string_view name) {
   const auto found = parts_.directories.lookup(*directory, name);
   if (!found) return found.error();
   if (found->entry.is_directory()) return show(*found, nullptr);
-  const auto path = parts_.directories.path_of(found->inode);
-  return show(*found, path ? &*path : nullptr);
+  return show_sized(*found, parts_.directories.path_of(found->inode));
 }
 
 Result<Shown> MountedTree::stat(Inode inode) {
@@ -134,12 +155,12 @@ Result<Shown> MountedTree::stat(Inode inode) {
   if (!found || found->inode != *tree) return stale();
   if (found->entry.is_directory()) return show(*found, nullptr);
   const auto path = parts_.directories.path_of(*tree);
-  if (path && may_grow(*path)) {
-    // The listing tells the size as it is now.
+  if (found->entry.size < 0 || (path && may_grow(*path))) {
+    // The listing tells the size as it is now, or that the file is sealed.
     const auto fresh = parts_.directories.lookup(place->parent, place->name);
     if (fresh) found = *fresh;
   }
-  return show(*found, path ? &*path : nullptr);
+  return show_sized(*found, path);
 }
 
 void MountedTree::counted(const Shown& shown, Inode parent, std::string_view name) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cache/directories.h"
+#include "client/download.h"
 #include "client/node_client.h"
 #include "client/placement.h"
 #include "core/error.h"
@@ -28,11 +29,12 @@ struct Shown {
   enum class Kind { kDirectory, kSealed, kGrowing, kUnsealed };
   Kind kind = Kind::kSealed;
   struct stat attributes {};
+  bool unsized = false;  // grows, and the listing does not tell its size: the owner is to be asked
   Inode inode() const { return attributes.st_ino; }
   std::uint64_t size_bytes() const { return static_cast<std::uint64_t>(attributes.st_size); }
 };
 
-// Files below this folder may grow (docs/design.md, "Append").
+// Files below this folder may grow (docs/design.md, "Append"); others, if a listing says so.
 bool may_grow(const ClusterPath& path);
 
 class MountedTree {
@@ -52,7 +54,8 @@ class MountedTree {
     Placement& placement;
     Membership& membership;
   };
-  MountedTree(const Parts& parts, Options options) : parts_(parts), options_(options) {}
+  MountedTree(const Parts& parts, Options options)
+      : parts_(parts), options_(options), finder_(parts.client, parts.membership) {}
 
   // Errors: no_such_file_or_directory, filename_too_long, host_unreachable, stale (as ESTALE: the
   // parent is gone).
@@ -60,6 +63,9 @@ class MountedTree {
   Result<Shown> stat(Inode inode);
   Shown show(const WriteSession& session) const;
   Shown show(const TreeEntry& entry, const ClusterPath* path) const;
+
+  // Is the file at `path` one that grows?
+  bool grows(Inode inode, const ClusterPath& path) const;
 
   // The kernel learns of it in an entry reply.
   void counted(const Shown& shown, Inode parent, std::string_view name);
@@ -86,8 +92,8 @@ class MountedTree {
 
   // A growing file was made, or is there, under this name.
   Result<Shown> growing(Inode parent, std::string_view name, const ClusterPath& path);
-  // An append of this mount made the file so large: it is shown no smaller, whatever an older
-  // listing says.
+  // An append of this mount made the file so large, or its owner said so: it is shown no smaller,
+  // whatever an older listing says.
   void grew(Inode inode, std::uint64_t size_bytes);
 
  private:
@@ -97,7 +103,11 @@ class MountedTree {
 
   const Parts parts_;
   const Options options_;
+  Downloader finder_;
 
+  // As show(), with the size from the owner if need be. Errors: as Downloader::find(), if this mount
+  // never heard of a size.
+  Result<Shown> show_sized(const TreeEntry& entry, const Result<ClusterPath>& path);
   off_t grown_size(Inode inode) const;  // of the tree's number; 0 unknown
 
   mutable std::mutex grown_mutex_;  // guards what follows

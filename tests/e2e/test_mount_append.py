@@ -1,6 +1,7 @@
 """Growing files in the mount: O_APPEND below _aggregate."""
 import concurrent.futures
 import errno
+import json
 import os
 import subprocess
 
@@ -57,13 +58,13 @@ def test_lines_of_two_mounts_and_http_are_whole(place, mounts):
                "both see the size")
 
 
-def test_tail_f_shows_new_lines_once_and_soon(place, mounts):
-    node, mount = place
-    node.put("/_aggregate/t.log", b"first\n")
-    reader = mounts(nodes=[node])
-    tail = subprocess.Popen(["tail", "-n", "+1", "-s", "0.2", "-f",
-                             reader.path / "_aggregate" / "t.log"],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+FOLLOWED = "first\n" + "".join(f"line {n}\n" for n in range(5))
+
+
+def follow(node, path, target):
+    """`path` in the mount says "first"; what is appended to `target` is seen: the text that is."""
+    tail = subprocess.Popen(["tail", "-n", "+1", "-s", "0.2", "-f", path], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
     try:
         os.set_blocking(tail.stdout.fileno(), False)
         seen = []
@@ -74,13 +75,21 @@ def test_tail_f_shows_new_lines_once_and_soon(place, mounts):
 
         eventually(lambda: shows("first\n"), 5)
         for n in range(5):
-            node.put("/_aggregate/t.log", f"line {n}\n".encode())
+            node.put(target, f"line {n}\n".encode())
             eventually(lambda: shows(f"line {n}\n"), 3, "tail -f shows the line")
-        assert "".join(seen) == "first\n" + "".join(f"line {n}\n" for n in range(5))
     finally:
         tail.kill()
         complaints = tail.communicate()[1]
     assert not complaints
+    return "".join(seen)
+
+
+def test_tail_f_shows_new_lines_once_and_soon(place, mounts):
+    node, mount = place
+    node.put("/_aggregate/t.log", b"first\n")
+    reader = mounts(nodes=[node])
+    seen = follow(node, reader.path / "_aggregate" / "t.log", "/_aggregate/t.log")
+    assert seen == FOLLOWED
 
 
 def refused(code, call):
@@ -104,6 +113,48 @@ def test_what_is_no_append_is_refused(place):
     refused(errno.EPERM, lambda: os.write(fd, b"more\n"))
     os.close(fd)
     assert (folder / "a.log").read_bytes() == b"kept\n"
+
+
+def append_row(node, n):
+    reply = node.put("/__aggregate_h5r/plain/t.h5r/rows", b'[{"x": %d}]' % n,
+                     {"Content-Type": "application/json"})
+    assert reply.status == 200, reply.body
+
+
+def test_files_that_grow_at_a_plain_path_show_their_size_as_it_is(servers, mounts):
+    """PYME's __aggregate_ paths: the listing says -1, the mount asks the owner."""
+    node = servers()
+    node.put("/__aggregate_txt/plain/t.log", b"first\n")
+    append_row(node, 0)
+    node.put("/plain/whole.txt", b"whole")
+    listed = json.loads(node.get("/plain/").body)
+    assert listed["t.log"] == listed["t.h5r"] == [0, -1] and listed["whole.txt"] == [0, 5]
+    folder = mounts(nodes=[node]).path / "plain"
+    log, table = folder / "t.log", folder / "t.h5r"
+    assert sorted(entry.name for entry in os.scandir(folder)) == ["t.h5r", "t.log", "whole.txt"]
+    for n in range(1, 4):
+        node.put("/__aggregate_txt/plain/t.log", b"line %d\n" % n)
+        append_row(node, n)
+        # At once: nothing that a listing said before is believed.
+        assert log.stat().st_size == 6 + 7 * n and len(log.read_bytes()) == 6 + 7 * n
+        whole = node.get("/plain/t.h5r").body
+        assert table.stat().st_size == len(whole) and table.read_bytes() == whole
+    refused(errno.EPERM, lambda: os.open(log, os.O_WRONLY | os.O_APPEND))
+    kept = node.get("/plain/t.log").body
+    for name in ("t.log", "t.h5r"):
+        assert node.put(f"/__seal/plain/{name}").status == 200
+    sealed = json.loads(node.get("/plain/").body)
+    assert sealed["t.log"] == [0, len(kept)] and sealed["t.h5r"][1] > 0
+    assert log.read_bytes() == kept
+    assert log.stat().st_size == len(kept)
+    assert table.stat().st_size == sealed["t.h5r"][1] == len(table.read_bytes())
+
+
+def test_tail_f_follows_a_file_at_a_plain_path(servers, mounts):
+    node = servers()
+    node.put("/__aggregate_txt/plain/t.log", b"first\n")
+    path = mounts(nodes=[node]).path / "plain" / "t.log"
+    assert follow(node, path, "/__aggregate_txt/plain/t.log") == FOLLOWED
 
 
 @pytest.mark.allow_errors

@@ -83,7 +83,7 @@ class Inquiry {
 
 void Inquiry::begin_connecting() {
   phase_ = Phase::kConnecting;
-  auto fd = begin_connect(question_.node->address, addresses_tried_++);
+  auto fd = begin_connect(question_.node->address, addresses_tried_++, pace_.deadline());
   if (!fd) return fail(connect_error_ ? *connect_error_ : fd.error());
   connecting_ = std::move(*fd);
 }

@@ -10,23 +10,10 @@
 #include <cerrno>
 #include <memory>
 
+#include "core/host_lookup.h"
+
 namespace skein {
 namespace {
-
-using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
-
-Result<AddressList> resolve(const NodeAddress& address, int flags) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = flags | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const std::string port = std::to_string(address.port);
-  if (const int rc = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found); rc != 0) {
-    return Error{std::errc::host_unreachable,
-                 "look up host " + address.host + ": " + gai_strerror(rc)};
-  }
-  return AddressList(found, &freeaddrinfo);
-}
 
 Result<Fd> begin_one(const addrinfo& to, const std::string& what) {
   Fd fd(::socket(to.ai_family, to.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to.ai_protocol));
@@ -64,10 +51,10 @@ Result<void> wait_ready(int fd, short events, Deadline deadline) {
 }
 
 Result<Fd> connect_tcp(const NodeAddress& address, Deadline deadline) {
-  auto addresses = resolve(address, 0);
+  const auto addresses = look_up(address, deadline);
   if (!addresses) return addresses.error();
   Error last{std::errc::host_unreachable, connect_text(address) + ": no address"};
-  for (const addrinfo* to = addresses->get(); to != nullptr; to = to->ai_next) {
+  for (const addrinfo* to = (*addresses).get(); to != nullptr; to = to->ai_next) {
     auto fd = connect_one(*to, address, deadline);
     if (fd) return fd;
     last = fd.error();
@@ -75,12 +62,12 @@ Result<Fd> connect_tcp(const NodeAddress& address, Deadline deadline) {
   return last;
 }
 
-Result<Fd> begin_connect(const NodeAddress& address, std::size_t skip) {
-  auto addresses = resolve(address, 0);
+Result<Fd> begin_connect(const NodeAddress& address, std::size_t skip, Deadline deadline) {
+  const auto addresses = look_up(address, deadline);
   if (!addresses) return addresses.error();
   Error last{std::errc::host_unreachable, connect_text(address) + ": no further address"};
   std::size_t index = 0;
-  for (const addrinfo* to = addresses->get(); to != nullptr; to = to->ai_next) {
+  for (const addrinfo* to = (*addresses).get(); to != nullptr; to = to->ai_next) {
     if (index++ < skip) continue;
     auto fd = begin_one(*to, connect_text(address));
     if (fd) return fd;
@@ -98,9 +85,17 @@ Result<void> connect_outcome(int fd, const NodeAddress& address) {
 }
 
 Result<Fd> listen_tcp(const NodeAddress& address, int backlog) {
-  auto addresses = resolve(address, AI_PASSIVE);
-  if (!addresses) return addresses.error();
-  const addrinfo& at = **addresses;
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  const std::string port = std::to_string(address.port);
+  if (const int rc = getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found); rc != 0) {
+    return Error{std::errc::host_unreachable,
+                 "look up host " + address.host + ": " + gai_strerror(rc)};
+  }
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, &freeaddrinfo);
+  const addrinfo& at = *addresses;
   const std::string what = "listen on " + address.text();
   Fd fd(::socket(at.ai_family, at.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, at.ai_protocol));
   if (!fd) return errno_error(errno, what);

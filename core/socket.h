@@ -17,16 +17,18 @@ Result<void> wait_ready(int fd, short events, Deadline deadline);
 
 // Connects to the first address the name resolves to that answers; TCP_NODELAY is set.
 // Errors: timed_out, connection_refused, host_unreachable (also: name unknown), others as
-// connect(2). Name look-up is bounded by the resolver, not by `deadline`; numeric hosts need none.
+// connect(2).
 Result<Fd> connect_tcp(const NodeAddress& address, Deadline deadline);
 
 // Begins a connection without waiting, for callers that have several under way: POLLOUT tells that
-// it is decided, connect_outcome() how. `skip` leaves out that many of the addresses the name
-// resolves to, for the attempt after a failed one. Errors: host_unreachable (also: none left).
-Result<Fd> begin_connect(const NodeAddress& address, std::size_t skip);
+// it is decided, connect_outcome() how. Only the first look-up of a host name waits, until
+// `deadline` (core/host_lookup.h). `skip` leaves out that many of the addresses the name resolves
+// to, for the attempt after a failed one. Errors: host_unreachable (also: none left), timed_out.
+Result<Fd> begin_connect(const NodeAddress& address, std::size_t skip, Deadline deadline);
 Result<void> connect_outcome(int fd, const NodeAddress& address);
 
-// Listens; port 0 = the kernel picks. Errors: address_in_use, permission_denied, as bind(2).
+// Listens; port 0 = the kernel picks. A host name is looked up without a deadline.
+// Errors: address_in_use, permission_denied, as bind(2).
 Result<Fd> listen_tcp(const NodeAddress& address, int backlog);
 
 // The port a listening or connected socket is bound to locally.

@@ -70,7 +70,7 @@ Result<ProbedStatus> Prober::probe(const NodeAddress& address) {
   Error last{std::errc::host_unreachable, what + "no address"};
   // A host name may stand for several addresses; each refused one is passed over.
   for (std::size_t skip = 0; !deadline.passed(); ++skip) {
-    auto socket = begin_connect(address, skip);
+    auto socket = begin_connect(address, skip, deadline);
     if (!socket) return skip == 0 ? socket.error() : last;
     HttpStream stream(std::move(*socket));
     const Cancelable cancelable(*this, stream.fd());

@@ -162,7 +162,7 @@ Result<Fd> NodeStream::connect() {
   Error last{std::errc::host_unreachable, "connect to " + node_.address.text() + ": no address"};
   const auto deadline = Deadline::after(options_.stall);
   for (std::size_t skip = 0;; ++skip) {
-    auto fd = begin_connect(node_.address, skip);
+    auto fd = begin_connect(node_.address, skip, deadline);
     if (!fd) return skip == 0 ? fd.error() : last;
     Result<void> ready;
     do {

@@ -111,6 +111,13 @@ def processes_with(variable, value):
     return [pid for pid in pids if pid != os.getpid() and wanted in process_environment(pid)]
 
 
+def processes_of(program):
+    """Process ids of a program that this test started, directly or not."""
+    wanted = str(program).encode()
+    return [pid for pid in processes_with("SKEIN_RUN_DIR", os.environ["SKEIN_RUN_DIR"])
+            if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] == wanted]
+
+
 def mounts_under(folder):
     """Mount points inside a folder, innermost first."""
     found = []

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from harness import (BUILD, MOUNT, SKEIN, Server, eventually, mounts_under, needs_fuse, needs_root,
-                     processes_with)
+                     processes_of)
 
 SERVER_UNIT = "skein-dataserver.service"
 MOUNT_UNIT = "skein-mount@.service"
@@ -31,11 +31,6 @@ def setting(unit, name):
               if line.startswith(f"{name}=")]
     assert len(values) == 1, f"{unit.name}: {name}: {values}"
     return values[0]
-
-
-def processes_of(program):
-    return [pid for pid in processes_with("SKEIN_RUN_DIR", os.environ["SKEIN_RUN_DIR"])
-            if os.readlink(f"/proc/{pid}/exe") == str(program)]
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")

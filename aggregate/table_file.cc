@@ -5,6 +5,7 @@
 #include "aggregate/hdf5_attribute.h"
 #include "aggregate/hdf5_driver.h"
 #include "aggregate/hdf5_metadata.h"
+#include "aggregate/hdf5_requests.h"
 #include "aggregate/hdf5_series.h"
 #include "aggregate/hdf5_table.h"
 
@@ -34,12 +35,16 @@ struct TableFile::Parts {
   std::map<std::string, Hdf5Table> tables;  // those used so far; they keep their last chunk unpacked
   std::map<std::string, Hdf5Table*> grown;  // since the last commit
   std::optional<Hdf5Series> series;
+  std::optional<Hdf5Requests> requests;
   bool spoilt = false;
 
   Parts(Options wanted, FileImage opened) : options(std::move(wanted)), image(std::move(opened)) {}
 
   // Null: no such table.
   Result<Hdf5Table*> table(const std::string& name) {
+    if (name == Hdf5Requests::kName) {
+      return Error{std::errc::bad_message, name + ": no table may be called so"};
+    }
     if (const auto known = tables.find(name); known != tables.end()) return &known->second;
     auto opened = Hdf5Table::open(file.get(), name);
     if (!opened) return opened.error();
@@ -53,6 +58,14 @@ struct TableFile::Parts {
       series = std::move(*opened);
     }
     return &*series;
+  }
+  Result<Hdf5Requests*> kept_requests() {
+    if (!requests) {
+      auto opened = Hdf5Requests::open(file.get());
+      if (!opened) return opened.error();
+      requests = std::move(*opened);
+    }
+    return &*requests;
   }
 
   // Whatever fails after this has changed something.
@@ -172,8 +185,21 @@ Result<void> TableFile::Parts::make(const MergeMetadata& change) {
   return touched(merge_metadata(file.get(), change.json));
 }
 
-Result<void> TableFile::change(const TableChange& change) {
-  return std::visit([this](const auto& one) { return parts_->make(one); }, change);
+Result<bool> TableFile::has_made(const RequestId& request) {
+  const auto kept = parts_->kept_requests();
+  if (!kept) return kept.error();
+  return (*kept)->has(request);
+}
+
+Result<void> TableFile::change(const TableChange& change, const std::optional<RequestId>& request) {
+  const auto make = [&] {
+    return std::visit([this](const auto& one) { return parts_->make(one); }, change);
+  };
+  if (!request) return make();
+  const auto kept = parts_->kept_requests();
+  if (!kept) return kept.error();
+  if (auto made = make(); !made) return made;
+  return parts_->touched((*kept)->add(*request));
 }
 
 Result<void> TableFile::commit() {
@@ -232,6 +258,7 @@ Result<void> TableFile::close() {
   // Readers and commits leave nothing behind that is not written.
   parts_->tables.clear();
   parts_->series.reset();
+  parts_->requests.reset();
   parts_->file = Hdf5Handle();
   parts_->image.drop();
   if (parts_->spoilt) return {};

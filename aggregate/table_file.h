@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "aggregate/append_journal.h"
 #include "aggregate/row_type.h"
 #include "aggregate/table_change.h"
 #include "core/error.h"
@@ -41,9 +42,13 @@ class TableFile {
 
   int fd() const;
 
-  // Errors: invalid_argument (rows do not fit the table), file_exists (the frame is there),
-  // bad_message, not_supported: nothing is changed. After any other error spoilt() is true.
-  Result<void> change(const TableChange& change);
+  // Was a change made under this id? The last 256 of the file are known, those not yet committed
+  // too. Errors: not_supported (the file cannot keep ids), io_error.
+  Result<bool> has_made(const RequestId& request);
+  // Keeps the id, if there is one, in the same commit. Errors: invalid_argument (rows do not fit the
+  // table), file_exists (the frame is there), bad_message, not_supported: nothing is changed. After
+  // any other error spoilt() is true.
+  Result<void> change(const TableChange& change, const std::optional<RequestId>& request = {});
   // Errors: no_space_on_device and others of write(2): nothing of what came after the last commit is
   // in the file, and spoilt() is true.
   Result<void> commit();

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include <doctest/doctest.h>
 
 #include "aggregate/numpy_samples.h"
@@ -47,6 +49,12 @@ std::uint64_t rows_in(TableFile& file, const std::string& name) {
   const auto shape = file.shape(name);
   REQUIRE_MESSAGE(shape.ok(), shape.error().what);
   return *shape ? (*shape)->rows : 0;
+}
+
+bool knows(TableFile& file, const RequestId& request) {
+  const auto made = file.has_made(request);
+  REQUIRE_MESSAGE(made.ok(), made.error().what);
+  return *made;
 }
 
 }  // namespace
@@ -107,6 +115,53 @@ TEST_CASE("table file: what was not committed is not in the file, what was recor
   }
   const auto file = place.open();
   CHECK(rows_in(*file, "T") == 2);
+}
+
+TEST_CASE("table file: the latest 256 request ids are committed with what they changed") {
+  const Place place;
+  const auto id = [](unsigned n) {
+    RequestId made{1};
+    std::memcpy(made.data() + 1, &n, sizeof n);
+    return made;
+  };
+  constexpr unsigned most = 256;  // docs/wire.md, "Tables"
+  {
+    const auto file = place.create();
+    REQUIRE(file->change(change_of(table("T"), "x\n1\n"), id(0)).ok());
+    CHECK(file->change(change_of(table("T"), "y\n1\n"), id(1)).error().code ==
+          std::errc::invalid_argument);
+    CHECK(knows(*file, id(0)));
+    CHECK_FALSE(knows(*file, id(1)));
+    REQUIRE(file->commit().ok());
+    REQUIRE(file->start_journal().ok());
+    for (unsigned n = 1; n <= most; ++n) {
+      REQUIRE(file->change(change_of(table("T"), "x\n1\n"), id(n)).ok());
+    }
+    REQUIRE(file->commit().ok());
+    REQUIRE(file->change(change_of(table("T"), "x\n1\n"), id(most + 1)).ok());
+    // Gone without close(), as after a kill.
+  }
+  const auto file = place.open();
+  CHECK(rows_in(*file, "T") == most + 1);
+  CHECK_FALSE(knows(*file, id(0)));
+  for (unsigned n = 1; n <= most; ++n) CHECK(knows(*file, id(n)));
+  CHECK_FALSE(knows(*file, id(most + 1)));
+  CHECK_FALSE(knows(*file, RequestId{2}));
+  // The ring goes on where it was.
+  REQUIRE(file->change(change_of(table("T"), "x\n1\n"), id(most + 1)).ok());
+  CHECK_FALSE(knows(*file, id(1)));
+  CHECK(knows(*file, id(2)));
+  CHECK_FALSE(file->spoilt());
+}
+
+TEST_CASE("table file: no table takes the place of the request ids") {
+  const Place place;
+  const auto file = place.create();
+  REQUIRE(file->change(change_of(table("T"), "x\n1\n")).ok());
+  const std::string name = "_i_skein";
+  CHECK(file->change(change_of(table(name), "x\n1\n")).error().code == std::errc::bad_message);
+  CHECK(file->shape(name).error().code == std::errc::bad_message);
+  CHECK_FALSE(file->spoilt());
 }
 
 TEST_CASE("table file: metadata is merged, every kind of value comes back") {

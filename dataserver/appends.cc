@@ -126,7 +126,7 @@ std::unique_ptr<BodySink> Appends::append(const RequestHead& request, const Targ
     if (!id) return answer(refusal(400, "Skein-Request-Id must be a lower-case UUID"));
   }
   if (asked->kind != GrowthKind::kText) {
-    return tables_.append(request, std::move(*asked), std::move(decoder));
+    return tables_.append(request, std::move(*asked), std::move(decoder), id);
   }
   if (request.framing().length > GrowingFile::kMostBytes) {
     return answer(refusal(413, "one append has at most " +

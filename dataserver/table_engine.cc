@@ -18,7 +18,8 @@ namespace {
 
 constexpr const char* kJournals = "redo";
 constexpr std::chrono::milliseconds kSweep{1000};
-// Ids of requests that were carried out, so that a retry is not carried out again.
+// Ids of requests that were carried out, so that a retry is not carried out again. Each file keeps its
+// own latest ones too, for a retry after a restart.
 constexpr std::size_t kMostRequests = 16'384;
 
 }  // namespace
@@ -156,21 +157,21 @@ bool TableEngine::attempt(const ClusterPath& path, std::span<const JobPtr> jobs)
   Jobs made;
   std::vector<std::pair<JobPtr, Error>> refused;
   for (const JobPtr& job : jobs) {
-    if (const auto earlier = requests_.find(job->request_id); earlier != requests_.end()) {
-      job->repeated = earlier->second == path;
-      if (job->repeated) {
-        made.push_back(job);
-      } else {
-        refused.emplace_back(job, Error{std::errc::invalid_argument,
-                                        "the request id stood for an append to another file"});
-      }
+    const auto repeated = was_made(*job, *open.file);
+    if (!repeated) {
+      refused.emplace_back(job, repeated.error());
+      continue;
+    }
+    job->repeated = *repeated;
+    if (job->repeated) {
+      made.push_back(job);
       continue;
     }
     if (const auto room = store_.check_space(job->body_bytes); !room) {
       refused.emplace_back(job, room.error());
       continue;
     }
-    const auto changed = open.file->change(*job->change);
+    const auto changed = open.file->change(*job->change, job->request_id);
     if (changed) {
       made.push_back(job);
     } else if (open.file->spoilt()) {
@@ -196,10 +197,19 @@ bool TableEngine::attempt(const ClusterPath& path, std::span<const JobPtr> jobs)
   return true;
 }
 
+Result<bool> TableEngine::was_made(const TableJob& job, TableFile& file) const {
+  if (!job.request_id) return false;
+  if (const auto earlier = requests_.find(*job.request_id); earlier != requests_.end()) {
+    if (earlier->second == job.file) return true;
+    return Error{std::errc::invalid_argument, "the request id stood for an append to another file"};
+  }
+  return file.has_made(*job.request_id);
+}
+
 void TableEngine::remember(const Jobs& jobs) {
   for (const JobPtr& job : jobs) {
-    if (!job->request_id.empty() && requests_.emplace(job->request_id, job->file).second) {
-      requests_in_order_.push_back(job->request_id);
+    if (job->request_id && requests_.emplace(*job->request_id, job->file).second) {
+      requests_in_order_.push_back(*job->request_id);
       if (requests_in_order_.size() > kMostRequests) {
         requests_.erase(requests_in_order_.front());
         requests_in_order_.pop_front();

@@ -19,7 +19,6 @@
 #include <span>
 #include <string>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 #include "core/error.h"
@@ -71,6 +70,8 @@ class TableEngine {
   // False: nothing was made, and each job may be tried alone.
   bool attempt(const ClusterPath& path, std::span<const JobPtr> jobs);
   Result<void> commit_new(const ClusterPath& path, Open& open);
+  // Errors: invalid_argument (the id stood for an append to another file), as TableFile::has_made().
+  Result<bool> was_made(const TableJob& job, TableFile& file) const;
   void remember(const Jobs& jobs);
   void do_other(const JobPtr& job);
   Result<FileStore::OpenFile> snapshot(const ClusterPath& path);
@@ -88,8 +89,8 @@ class TableEngine {
 
   // Of the engine's thread alone.
   std::map<std::string, std::unique_ptr<Open>> open_;
-  std::unordered_map<std::string, ClusterPath> requests_;  // carried out, by id
-  std::deque<std::string> requests_in_order_;
+  std::map<RequestId, ClusterPath> requests_;  // carried out since the start, of all files
+  std::deque<RequestId> requests_in_order_;
 
   std::mutex callback_mutex_;  // guards callback_, and is held while it runs
   std::function<void()> callback_;

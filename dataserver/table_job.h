@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "aggregate/append_journal.h"
 #include "aggregate/table_change.h"
 #include "core/path.h"
 #include "dataserver/file_store.h"
@@ -30,7 +31,7 @@ struct TableJob {
   Kind kind = Kind::kRead;
   ClusterPath file;
   std::optional<TableChange> change;
-  std::string request_id;                // "" if the client made none
+  std::optional<RequestId> request_id;   // if the client made one
   std::uint64_t body_bytes = 0;
   MemoryBudget::Share memory;            // of the body
   std::function<Result<Progress>(TableFile&)> read;

@@ -80,12 +80,12 @@ class Tables::Waiting : public BodySink {
 class Tables::Append final : public Waiting {
  public:
   Append(Tables& tables, const RequestHead& request, AppendTarget target,
-         std::unique_ptr<Decoder> decoder)
+         std::unique_ptr<Decoder> decoder, std::optional<RequestId> id)
       : Waiting(tables),
         target_(std::move(target)),
         request_target_(request.target()),
         content_type_(request.find("Content-Type").value_or("")),
-        request_id_(request.find("Skein-Request-Id").value_or("")),
+        id_(id),
         can_follow_(request.find("Host").has_value()),
         decoder_(std::move(decoder)) {}
 
@@ -151,7 +151,7 @@ class Tables::Append final : public Waiting {
     job->kind = TableJob::Kind::kChange;
     job->file = target_.file;
     job->change = std::move(*change);
-    job->request_id = request_id_;
+    job->request_id = id_;
     job->body_bytes = bytes;
     job->memory = std::move(memory_);
     return job;
@@ -160,7 +160,7 @@ class Tables::Append final : public Waiting {
   const AppendTarget target_;
   const std::string request_target_;
   const std::string content_type_;
-  const std::string request_id_;
+  const std::optional<RequestId> id_;
   const bool can_follow_;
   const std::unique_ptr<Decoder> decoder_;
   MemoryBudget::Share memory_;
@@ -286,7 +286,8 @@ bool Tables::names_hdf5(const ClusterPath& path) {
 }
 
 std::unique_ptr<BodySink> Tables::append(const RequestHead& request, AppendTarget target,
-                                         std::unique_ptr<Decoder> decoder) {
+                                         std::unique_ptr<Decoder> decoder,
+                                         std::optional<RequestId> id) {
   if (!engine_) return answer(without_hdf5());
   if (target.part.empty() || target.part.find('/') != target.part.npos) {
     return answer(refusal(400, target.kind == GrowthKind::kTable
@@ -294,7 +295,7 @@ std::unique_ptr<BodySink> Tables::append(const RequestHead& request, AppendTarge
                                    : "name a member behind the file: metadata.json, events.json or "
                                      "frameNNNNN.pzf"));
   }
-  return std::make_unique<Append>(*this, request, std::move(target), std::move(decoder));
+  return std::make_unique<Append>(*this, request, std::move(target), std::move(decoder), id);
 }
 
 std::unique_ptr<BodySink> Tables::get(std::shared_ptr<const RequestHead> request,

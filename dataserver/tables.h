@@ -4,7 +4,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
+#include "aggregate/append_journal.h"
 #include "aggregate/append_target.h"
 #include "core/http_head.h"
 #include "dataserver/body_sink.h"
@@ -32,7 +34,7 @@ class Tables {
 
   // Precondition: target is no text. Never null.
   std::unique_ptr<BodySink> append(const RequestHead& request, AppendTarget target,
-                                   std::unique_ptr<Decoder> decoder);
+                                   std::unique_ptr<Decoder> decoder, std::optional<RequestId> id);
 
   using Otherwise = std::function<Reply()>;
   // GET or HEAD. Null: the path has nothing to do with HDF5. `otherwise` answers when it turns out

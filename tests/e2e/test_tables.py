@@ -8,10 +8,12 @@ import json
 import os
 import pathlib
 import pickle
+import signal
 import subprocess
 import sys
 import urllib.parse
 import uuid
+import warnings
 
 import harness
 import pytest
@@ -296,6 +298,53 @@ def test_a_request_id_makes_an_append_count_once(server):
     assert (again.status, again.headers["Skein-Repeated"]) == (200, "1")
     assert len(numpy.load(io.BytesIO(server.get("/i.h5r/T.npy").body))) == 2
     assert append("/__aggregate_h5r/elsewhere.h5r/T").status == 409
+
+
+@pytest.mark.parametrize("target", ["/__aggregate_h5r/k.h5r/T", "/__aggregate_h5r/k.h5r/MetaData",
+                                    "/__aggregate_h5/k.h5/frame00003.pzf"])
+def test_a_request_id_is_known_after_kill_9(servers, tmp_path, target):
+    body = {"T": npy(fits(2)), "MetaData": b'{"a":1}'}.get(target.rpartition("/")[2], b"BD frame")
+    request = {"Skein-Request-Id": str(uuid.uuid4())}
+    other = {"Skein-Request-Id": str(uuid.uuid4())}
+    path = target.split("/")[2]
+    server = servers(tmp_path / "root")
+    first = server.put(target, body, request)
+    if first.status == 501:
+        pytest.skip("built without HDF5")
+    assert (first.status, first.headers["Skein-Repeated"]) == (200, None)
+    for end in (signal.SIGKILL, signal.SIGTERM):
+        server.stop(sig=end)
+        server = servers(tmp_path / "root")
+        again = server.put(target, body, request)
+        assert (again.status, again.headers["Skein-Repeated"]) == (200, "1")
+    new = server.put(target, body, other)
+    # A frame is there already; rows and metadata are taken.
+    assert (new.status, new.headers["Skein-Repeated"]) == (405 if path == "k.h5" else 200, None)
+    if target.endswith("/T"):
+        assert len(numpy.load(io.BytesIO(server.get("/k.h5r/T.npy").body))) == 4
+
+
+def test_the_request_ids_of_a_file_are_in_nobody_s_way(server):
+    """They lie in the file, where PyTables hides them."""
+    def append(target, body):
+        reply = server.put(target, body, {"Skein-Request-Id": str(uuid.uuid4())})
+        assert reply.status == 200, reply
+    append("/__aggregate_h5r/n.h5r/T", npy(fits(2)))
+    append("/__aggregate_h5r/n.h5r/MetaData", b'{"a":1}')
+    append("/__aggregate_h5/n.h5/frame00000.pzf", b"BD x")
+    assert list(json.loads(server.get("/n.h5/").body)) == ["metadata.json", "frame00000.pzf"]
+    assert server.put("/__aggregate_h5r/n.h5r/_i_skein", b"x\n1\n").status == 400
+    assert server.get("/n.h5r/_i_skein").status == 400
+    assert server.put("/__seal/n.h5r", b"").status == 200
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, nodes in (("n.h5r", {"/", "/T", "/MetaData"}),
+                            ("n.h5", {"/", "/PZFImageData", "/PZFImageIndex"})):
+            with tables.open_file(server.root / name) as file:
+                assert {node._v_pathname for node in file.walk_nodes("/")} == nodes
+        with h5py.File(server.root / "n.h5r") as file:
+            assert file["_i_skein"].shape == (256, 24)
+            assert len(file["T"]) == 2
 
 
 @pytest.mark.parametrize("sync", ["none", "publish"])

@@ -1,6 +1,7 @@
 #include "dataserver/file_mark.h"
 
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -14,6 +15,7 @@ namespace skein {
 namespace {
 
 constexpr const char* kName = "user.skein.mark";
+constexpr const char* kDense = "dense";
 constexpr std::size_t kMostBytes = 64;
 
 template <typename Number>
@@ -27,9 +29,17 @@ bool take_number(std::string_view& text, Number& number) {
 
 }  // namespace
 
+bool is_dense(int fd, std::uint64_t size_bytes) {
+  // The end of a file counts as a hole; dirty pages count as data.
+  const off_t hole = ::lseek(fd, 0, SEEK_HOLE);
+  return size_bytes == 0 || hole == static_cast<off_t>(size_bytes);
+}
+
 Result<void> write_mark(int fd, const FileMark& mark) {
   const std::string text = std::to_string(mark.size_bytes) + " " + std::to_string(mark.mtime_ns) +
-                           " " + (mark.checksum ? checksum_text(*mark.checksum) : "-");
+                           " " + (mark.checksum ? checksum_text(*mark.checksum)
+                                          : mark.dense  ? kDense
+                                                        : "-");
   if (::fsetxattr(fd, kName, text.data(), text.size(), 0) == 0) return {};
   switch (errno) {
     case ENOSPC:
@@ -47,7 +57,8 @@ std::optional<FileMark> read_mark(int fd) {
   FileMark mark;
   if (!take_number(text, mark.size_bytes) || !take_number(text, mark.mtime_ns)) return std::nullopt;
   mark.checksum = parse_checksum_text(text);
-  if (!mark.checksum && text != "-") return std::nullopt;
+  mark.dense = text == kDense;
+  if (!mark.checksum && !mark.dense && text != "-") return std::nullopt;
   return mark;
 }
 

@@ -75,17 +75,22 @@ Result<std::unique_ptr<FileStore>> FileStore::open(const std::string& root, Opti
   if (!private_folder) return private_folder.error();
   std::error_code ignored;
   const auto absolute = std::filesystem::canonical(root, ignored);
+  auto lost_writes = LostWrites::open(private_folder->directory());
+  if (!lost_writes) return lost_writes.error();
   std::unique_ptr<FileStore> store(new FileStore(std::move(fd), ignored ? root : absolute.string(),
-                                                 std::move(*private_folder), options));
+                                                 std::move(*private_folder),
+                                                 std::move(*lost_writes), options));
   store->drop_leftovers();
   return store;
 }
 
-FileStore::FileStore(Fd root, std::string root_name, PrivateFolder private_folder, Options options)
+FileStore::FileStore(Fd root, std::string root_name, PrivateFolder private_folder,
+                     std::unique_ptr<LostWrites> lost_writes, Options options)
     : options_(options),
       root_name_(std::move(root_name)),
       root_(std::move(root)),
       private_(std::move(private_folder)),
+      lost_writes_(std::move(lost_writes)),
       index_(root_.get(), options.index_entries) {
   if (!options_.sync) return;
   if (const auto found = found_at(root_.get())) root_device_ = found->device;
@@ -118,8 +123,21 @@ Result<FileStore::OpenFile> FileStore::open_file(const ClusterPath& path) const 
   if (!mark) return file;
   const MarkVerdict verdict = judge(*mark, *found);
   if (verdict == MarkVerdict::kTorn) return torn(path, *mark, *found);
-  if (verdict == MarkVerdict::kWhole) file.checksum = mark->checksum;
+  if (verdict == MarkVerdict::kChanged) return file;
+  if (lost_writes_->suspects(mark->mtime_ns)) {
+    const auto whole = is_whole(file, *mark);
+    if (!whole) return whole.error();
+    if (!*whole) return torn(path, *mark, *found);
+  }
+  file.checksum = mark->checksum;
   return file;
+}
+
+Result<bool> FileStore::is_whole(const OpenFile& file, const FileMark& mark) const {
+  const Found& found = file.found;
+  // What was never written, or never reached the disk, shows as a hole now.
+  if (!mark.checksum) return !mark.dense || is_dense(file.fd.get(), found.size_bytes);
+  return lost_writes_->holds(file.fd.get(), found.inode ^ found.device << 40, *mark.checksum);
 }
 
 Error FileStore::torn(const ClusterPath& path, const FileMark& mark, const Found& found) const {
@@ -127,10 +145,14 @@ Error FileStore::torn(const ClusterPath& path, const FileMark& mark, const Found
   spdlog::error("file damaged by an unclean stop, not served: path={} acknowledged_bytes={} "
                 "found_bytes={}",
                 path.text(), mark.size_bytes, found.size_bytes);
-  return {std::errc::io_error, path.text() + ": only " + std::to_string(found.size_bytes) + " of " +
-                                   std::to_string(mark.size_bytes) +
-                                   " bytes outlived an unclean stop of this node; it is not served "
-                                   "until somebody removes or mends it on the disk"};
+  const std::string what =
+      found.size_bytes == mark.size_bytes
+          ? "some of its bytes did not outlive"
+          : "only " + std::to_string(found.size_bytes) + " of " + std::to_string(mark.size_bytes) +
+                " bytes outlived";
+  return {std::errc::io_error, path.text() + ": " + what +
+                                   " an unclean stop of this node; it is not served until somebody "
+                                   "removes or mends it on the disk"};
 }
 
 Result<FileStore::Space> FileStore::space() const {
@@ -220,7 +242,9 @@ Result<std::uint64_t> FileStore::link(StagedFile& staged, const ClusterPath& pat
   if (!found) return found.error();
   // Before the name: whoever sees the file finds it read-only and marked. The mark comes first, for
   // only what is writable by its mode can be marked.
-  const FileMark mark{found->size_bytes, found->mtime_ns, staged.checksum()};
+  lost_writes_->publishing();
+  const bool dense = !staged.checksum() && is_dense(staged.fd(), found->size_bytes);
+  const FileMark mark{found->size_bytes, found->mtime_ns, staged.checksum(), dense};
   if (auto marked = write_mark(staged.fd(), mark); !marked) return marked.error();
   if (found->permissions != kPublishedMode && ::fchmod(staged.fd(), kPublishedMode) != 0) {
     return errno_error(errno, path.text());

@@ -17,6 +17,7 @@
 #include "dataserver/beneath.h"
 #include "dataserver/directory_index.h"
 #include "dataserver/file_mark.h"
+#include "dataserver/lost_writes.h"
 #include "dataserver/private_folder.h"
 #include "dataserver/staged_file.h"
 #include "dataserver/sync_gate.h"
@@ -101,7 +102,9 @@ class FileStore {
   Result<Space> space() const;
 
  private:
-  FileStore(Fd root, std::string root_name, PrivateFolder private_folder, Options options);
+  FileStore(Fd root, std::string root_name, PrivateFolder private_folder,
+            std::unique_ptr<LostWrites> lost_writes, Options options);
+  Result<bool> is_whole(const OpenFile& file, const FileMark& mark) const;
   Error torn(const ClusterPath& path, const FileMark& mark, const Found& found) const;
   void drop_leftovers();
   Result<StagedFile> new_stage(int directory);
@@ -112,6 +115,7 @@ class FileStore {
   const std::string root_name_;
   const Fd root_;
   const PrivateFolder private_;
+  const std::unique_ptr<LostWrites> lost_writes_;
   DirectoryIndex index_;
   std::uint64_t root_device_ = 0;
   std::unique_ptr<SyncGate> gate_;

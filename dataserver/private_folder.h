@@ -1,6 +1,7 @@
 // ROOT/.skein/: what a server keeps beside the files it serves.
 //   node-id  the store's UUID; moves with the folder
 //   lock     flock(2)-ed while a server runs on this root
+//   session  on which mount the last server ran (lost_writes.h)
 //   stage/   bytes received and not visible yet
 //   kept/    files whose writer died between their close and their seal (kept_stages.h)
 //   append/  journals of growing files (growing_files.h)

@@ -8,7 +8,7 @@ BOTH = ("tmpfs", "disk")
 
 
 def main(quick, only=tuple(SECTIONS), on=None, as_json=False):
-    build("dataserver/skein-dataserver", "tools/skein")
+    build("dataserver/skein-dataserver", "tools/skein", "tests/bench/bench-append-loop")
     table = Table("Appends: medians of 5, and the ratio to the reference in the same run", as_json)
     for kind in [on] if on else BOTH:
         for name in only:

@@ -7,7 +7,6 @@ that send one line per request, pipelined, the replies counted.
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 
@@ -20,27 +19,16 @@ GOAL = 5
 LINES = {("loop", "none"): 20_000, ("loop", "publish"): 60, ("append", "none"): 200_000,
          ("append", "publish"): 200_000, ("request", "none"): 10_000, ("request", "publish"): 10_000}
 
-LOOP = """
-import os, sys
-path, count, flushes, line = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "publish", b"x" * 199 + b"\\n"
-for _ in range(count):
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(fd, line)
-    if flushes:
-        os.fdatasync(fd)
-    os.close(fd)
-"""
-
-
 def timed(processes):
     if any(process.wait() for process in processes):
         raise SystemExit("a writer failed")
 
 
 def loop(place, mode, count, turn):
-    path = place / f"loop-{mode}-{turn}.log"
-    timed([subprocess.Popen([sys.executable, "-c", LOOP, path, str(count), mode])
-           for _ in range(WRITERS)])
+    """Lines per second, counted from the moment when all writers start."""
+    told = subprocess.run([BUILD / "tests/bench/bench-append-loop", place / f"loop-{mode}-{turn}.log",
+                           str(WRITERS), str(count), mode], check=True, capture_output=True, text=True)
+    return float(told.stdout)
 
 
 def append(place, port, mode, count, turn):
@@ -100,8 +88,8 @@ def text(table, kind, shrink):
                 count = max(LINES[case] // shrink // 100 * 100, 20)
                 began = time.perf_counter()
                 if how == "loop":
-                    loop(place, mode, count, turn)
-                elif how == "append":
+                    return loop(place, mode, count, turn)
+                if how == "append":
                     append(place, servers[mode].port, mode, count, turn)
                 else:
                     requests(servers[mode].port, mode, count, turn)

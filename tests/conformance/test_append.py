@@ -134,7 +134,7 @@ def test_a_sealed_file_is_an_ordinary_one(target, growing, root):
     path = f"{growing}/a.txt"
     target.put(path, b"one\n")
     on_disk = root / path[1:]
-    assert stat.S_IMODE(on_disk.stat().st_mode) == 0o644
+    assert stat.S_IMODE(on_disk.stat().st_mode) == 0o1644
     assert target.put(f"/__seal{path}").status == 200
     assert stat.S_IMODE(on_disk.stat().st_mode) == 0o440
     refused = target.put(path, b"two\n")

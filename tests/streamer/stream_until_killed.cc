@@ -1,8 +1,8 @@
 // For a test: streams frames to the nodes given, and prints the number of each that is acknowledged,
 // until it is killed.
 //
-// usage: stream-until-killed FRAME_BYTES RECOVERY_FOLDER HOST:PORT...
-// Frame n has the path k/<n> and the bytes of frame_bytes() in streamed_frame.h.
+// usage: stream-until-killed FRAME_BYTES RECOVERY_FOLDER FOLDER HOST:PORT...
+// Frame n has the path FOLDER/<n> and the bytes of frame_bytes() in streamed_frame.h.
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -19,13 +19,13 @@ using skein::Deadline;
 using skein::FileStreamer;
 
 int main(int argc, char** argv) {
-  if (argc < 4) return 2;
+  if (argc < 5) return 2;
   spdlog::set_level(spdlog::level::off);  // stdout is for the numbers
   const auto size = static_cast<std::size_t>(std::atol(argv[1]));
   skein::MembershipOptions nodes;
   nodes.mdns = false;
   nodes.registry = false;
-  for (int i = 3; i < argc; ++i) {
+  for (int i = 4; i < argc; ++i) {
     const auto address = skein::parse_node_url(argv[i]);
     if (!address) return 2;
     nodes.static_nodes.push_back(*address);
@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
   };
   FileStreamer streamer(*membership, client, std::move(options));
   for (std::uint64_t n = 0;; ++n) {
-    const auto path = ClusterPath::parse("k/" + std::to_string(n));
+    const auto path = ClusterPath::parse(std::string(argv[3]) + "/" + std::to_string(n));
     const std::string bytes = skein::streamed_frame(n, size);
     if (!streamer.put(*path, bytes, Deadline::after(std::chrono::seconds(20)))) return 1;
   }

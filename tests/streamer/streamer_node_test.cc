@@ -180,14 +180,16 @@ TEST_CASE("streamer and nodes: a full node hands its frames on; where all are fu
   }
 }
 
-// Runs the program until `count` frames are acknowledged, kills it, returns the numbers it printed.
-std::set<std::uint64_t> stream_and_kill(const Cluster& cluster, std::size_t count) {
+// Runs the program until `count` frames below `folder` are acknowledged, kills it, returns the
+// numbers it printed.
+std::set<std::uint64_t> stream_and_kill(const Cluster& cluster, const std::string& folder,
+                                        std::size_t count) {
   int ends[2];
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   Fd output(ends[0]);
   Fd input(ends[1]);
   std::vector<std::string> words{SKEIN_STREAM_UNTIL_KILLED, std::to_string(kFrameBytes),
-                                 cluster.recovery.path()};
+                                 cluster.recovery.path(), folder};
   for (const auto& node : cluster.nodes) words.push_back(node->address().text());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -225,10 +227,12 @@ std::set<std::uint64_t> stream_and_kill(const Cluster& cluster, std::size_t coun
 TEST_CASE("streamer and nodes: all that a killed program had acknowledged is there, whole") {
   Cluster cluster;
   for (const std::size_t count : {50, 400}) {
-    const auto acknowledged = stream_and_kill(cluster, count);
+    // A folder of its own each time: the nodes go on storing what a killed program had sent.
+    const std::string folder = "k" + std::to_string(count);
+    const auto acknowledged = stream_and_kill(cluster, folder, count);
     CHECK(acknowledged.size() >= count);
     for (const auto& node : cluster.nodes) {
-      for (const auto& entry : std::filesystem::directory_iterator(node->file("k"))) {
+      for (const auto& entry : std::filesystem::directory_iterator(node->file(folder))) {
         // Nothing cut short is visible, acknowledged or not.
         CHECK(entry.file_size() == kFrameBytes);
       }
@@ -236,14 +240,13 @@ TEST_CASE("streamer and nodes: all that a killed program had acknowledged is the
     for (const std::uint64_t n : acknowledged) {
       int copies = 0;
       for (const auto& node : cluster.nodes) {
-        const auto file = node->file("k/" + std::to_string(n));
+        const auto file = node->file(folder + "/" + std::to_string(n));
         if (!std::filesystem::exists(file)) continue;
         ++copies;
         CHECK((content(file) == streamed_frame(n, kFrameBytes)));
       }
       CHECK(copies == 1);
     }
-    for (const auto& node : cluster.nodes) std::filesystem::remove_all(node->file("k"));
   }
 }
 

@@ -33,6 +33,9 @@ std::uint64_t checksum_of(std::span<const char> data) {
 }
 
 Checksum::Checksum() : state_(std::make_unique<State>()) {}
+Checksum::Checksum(const Checksum& other) : Checksum() {
+  XXH3_copyState(state_->xxh3, other.state_->xxh3);
+}
 Checksum::Checksum(Checksum&& other) noexcept = default;
 Checksum& Checksum::operator=(Checksum&& other) noexcept = default;
 Checksum::~Checksum() = default;

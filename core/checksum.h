@@ -18,6 +18,7 @@ std::uint64_t checksum_of(std::span<const char> data);
 class Checksum {
  public:
   Checksum();
+  Checksum(const Checksum& other);
   Checksum(Checksum&& other) noexcept;
   Checksum& operator=(Checksum&& other) noexcept;
   ~Checksum();

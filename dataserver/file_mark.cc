@@ -49,6 +49,8 @@ Result<void> write_mark(int fd, const FileMark& mark) {
   }
 }
 
+void remove_mark(int fd) { ::fremovexattr(fd, kName); }
+
 std::optional<FileMark> read_mark(int fd) {
   std::array<char, kMostBytes> buffer{};
   const ssize_t size = ::fgetxattr(fd, kName, buffer.data(), buffer.size());

@@ -34,6 +34,9 @@ bool is_dense(int fd, std::uint64_t size_bytes);
 // without such attributes is no error. Errors: no_space_on_device, io_error.
 Result<void> write_mark(int fd, const FileMark& mark);
 
+// The file is about to become another one.
+void remove_mark(int fd);
+
 // Nothing if the file has none, or one that cannot be read.
 std::optional<FileMark> read_mark(int fd);
 

@@ -6,6 +6,7 @@
 #include "dataserver/directory_reply.h"
 #include "dataserver/get_file.h"
 #include "dataserver/glob.h"
+#include "dataserver/piece_body.h"
 
 namespace skein {
 namespace {
@@ -53,7 +54,8 @@ Reply json_reply(std::string text) {
 std::string reserved_name(const ClusterPath& path) {
   if (path.is_root()) return {};
   const std::string& first = path.components().front();
-  const bool reserved = first == "__stage" || first == "__publish" || first == "__drop" ||
+  const bool reserved = first == "__stage" || first == "__piece" ||
+                        first == "__publish" || first == "__drop" ||
                         first == "__seal" || first == "__own" ||
                         first == "__status" || first == "__metrics" ||
                         first == "_aggregate" ||
@@ -212,6 +214,32 @@ Site::Sink Site::put_body(const RequestHead& request, const ClusterPath& path,
       std::move(publish));
 }
 
+Site::Sink Site::put_piece(const RequestHead& request, const std::string& id,
+                           const ClusterPath& path) {
+  const auto range = parse_piece_range(request.find("Content-Range").value_or(""));
+  const BodyFraming framing = request.framing();
+  if (!range || framing.kind != BodyFraming::Kind::kLength ||
+      framing.length != range->size_bytes) {
+    return answer(refusal(400, "a piece needs a Content-Range that fits its Content-Length"));
+  }
+  if (request.find("Content-Encoding").value_or("identity") != "identity") {
+    return answer(refusal(415, "a piece comes as it is"));
+  }
+  const auto announced = digests_of(request);
+  if (!announced) return answer(refusal_of(announced.error()));
+  if (auto fits = store_.check(path, framing.length); !fits) {
+    return answer(refusal_of(fits.error()));
+  }
+  if (range->size_bytes == 0) {
+    return answer_later([this, id, size_bytes = *range->whole_bytes] {
+      return piece_reply(shelf_.resize(id, size_bytes));
+    });
+  }
+  auto piece = shelf_.piece(id, range->first);
+  if (!piece) return answer(refusal_of(piece.error()));
+  return std::make_unique<PieceBody>(std::move(*piece), *range, *announced);
+}
+
 Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) {
   const std::string name = reserved_name(target.path);
   if (name == "__status" || name == "__metrics" || name.starts_with("__glob")) {
@@ -223,7 +251,7 @@ Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) 
     if (path.is_private()) return answer(refuse_private());
     return name == "__seal" ? appends_.seal(request, path) : appends_.claim(request, path);
   }
-  if (name != "__stage" && name != "__publish" && name != "__drop") {
+  if (name != "__stage" && name != "__piece" && name != "__publish" && name != "__drop") {
     const bool known = name.starts_with("__pyramid_");
     return answer(refusal(known ? 501 : 404, name + " is not implemented"));
   }
@@ -237,6 +265,7 @@ Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) 
   if (name == "__publish") {
     return answer_later([this, id, path] { return reply_to(shelf_.publish(id, path)); });
   }
+  if (name == "__piece") return put_piece(request, id, path);
   return put_body(request, path, FileStore::NameCheck::kNow,
                   [this, id](StagedFile& stage) { return shelf_.keep(id, stage); });
 }

@@ -37,6 +37,7 @@ class Site {
   Sink put(const RequestHead& request, const Target& target);
   Sink put_body(const RequestHead& request, const ClusterPath& path, FileStore::NameCheck check,
                 PutBody::Publish publish);
+  Sink put_piece(const RequestHead& request, const std::string& id, const ClusterPath& path);
   Sink put_reserved(const RequestHead& request, const Target& target);
 
   FileStore& store_;

@@ -28,14 +28,23 @@ void drop_stages(int directory, Gone gone) {
 }
 
 // The checksum has to outlive this process.
-Result<void> mark(const StagedFile& stage) {
-  const auto found = found_at(stage.fd());
+Result<void> mark(int fd, const std::optional<std::uint64_t>& checksum) {
+  const auto found = found_at(fd);
   if (!found) return found.error();
-  return write_mark(stage.fd(), {found->size_bytes, found->mtime_ns, stage.checksum()});
+  return write_mark(fd, {found->size_bytes, found->mtime_ns, checksum});
 }
 
 // A rename or a link; more than this is a disk that hangs.
 constexpr std::chrono::seconds kLongestTurn{10};
+// A client whose connection broke in the midst of a piece sends it again on another one, maybe before
+// the end of the first was noticed. Short, because a thread that serves requests waits.
+constexpr std::chrono::seconds kPiecePatience{1};
+constexpr mode_t kStagedMode = 0600;
+
+// Write-back of what came is started early, so that memory never fills with dirty pages.
+constexpr std::uint64_t kWriteBackBytes = 32 * 1024 * 1024;
+
+Error no_space(int failure) { return errno_error(failure == EDQUOT ? ENOSPC : failure, "write"); }
 
 }  // namespace
 
@@ -43,9 +52,10 @@ constexpr std::chrono::seconds kLongestTurn{10};
 // replaced the one it made visible, or two of them show one stage under two names.
 class StageShelf::Turn {
  public:
-  Turn(StageShelf& shelf, const std::string& id) : shelf_(shelf), id_(id) {
+  Turn(StageShelf& shelf, const std::string& id, std::chrono::milliseconds patience = kLongestTurn)
+      : shelf_(shelf), id_(id) {
     std::unique_lock lock(shelf.mutex_);
-    held_ = shelf.freed_.wait_for(lock, kLongestTurn, [&] { return !shelf.busy_.contains(id); });
+    held_ = shelf.freed_.wait_for(lock, patience, [&] { return !shelf.busy_.contains(id); });
     if (held_) shelf.busy_.insert(id);
   }
   Turn(const Turn&) = delete;
@@ -78,12 +88,16 @@ void StageShelf::drop_expired() {
   const time_t oldest = ::time(nullptr) - std::chrono::seconds(kLifetime).count();
   drop_stages(store_.stage_directory(),
               [&](const struct stat& st) { return st.st_mtime < oldest; });
+  const std::lock_guard lock(mutex_);
+  std::erase_if(sums_, [&](const auto& sum) {
+    return ::faccessat(store_.stage_directory(), sum.first.c_str(), F_OK, 0) != 0;
+  });
 }
 
 Result<void> StageShelf::keep(const std::string& id, StagedFile& stage) {
   assert(is_uuid(id));
   const int directory = store_.stage_directory();
-  if (auto marked = mark(stage); !marked) return marked;
+  if (auto marked = mark(stage.fd(), stage.checksum()); !marked) return marked;
   // Through a name of its own, because only a rename replaces an earlier stage in one step.
   const std::string passing = "unnamed-" + make_uuid();
   auto linked = stage.link_as(directory, passing);
@@ -92,7 +106,7 @@ Result<void> StageShelf::keep(const std::string& id, StagedFile& stage) {
     auto copy = store_.copy_to_shelf(stage.fd());
     if (!copy) return copy.error();
     if (stage.checksum()) copy->set_checksum(*stage.checksum());
-    if (auto marked = mark(*copy); !marked) return marked;
+    if (auto marked = mark(copy->fd(), copy->checksum()); !marked) return marked;
     linked = copy->link_as(directory, passing);
   }
   if (!linked) return linked;
@@ -106,6 +120,7 @@ Result<void> StageShelf::keep(const std::string& id, StagedFile& stage) {
     ::unlinkat(directory, passing.c_str(), 0);
     return errno_error(failure, "keep stage " + id);
   }
+  set_sum(id, std::nullopt);
   return {};
 }
 
@@ -120,8 +135,16 @@ Result<void> StageShelf::publish(const std::string& id, const ClusterPath& path)
   if (const auto mark = read_mark(stage.fd()); mark && mark->checksum) {
     stage.set_checksum(*mark->checksum);
   }
+  if (const auto sum = sum_of(id)) {
+    const auto found = found_at(stage.fd());
+    if (found && found->size_bytes == sum->end) stage.set_checksum(sum->checksum.value());
+  }
   auto published = store_.publish(stage, path);
-  if (!published) stage.keep_name();
+  if (published) {
+    set_sum(id, std::nullopt);
+  } else {
+    stage.keep_name();
+  }
   return published;
 }
 
@@ -129,8 +152,104 @@ Result<void> StageShelf::drop(const std::string& id) {
   assert(is_uuid(id));
   const Turn turn(*this, id);
   if (auto held = turn.held(); !held) return held;
+  set_sum(id, std::nullopt);
   if (::unlinkat(store_.stage_directory(), id.c_str(), 0) == 0) return {};
   return errno_error(errno, "stage " + id);
+}
+
+std::optional<StageShelf::Sum> StageShelf::sum_of(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sums_.find(id);
+  return found == sums_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void StageShelf::set_sum(const std::string& id, std::optional<Sum> sum) {
+  const std::lock_guard lock(mutex_);
+  sums_.erase(id);
+  if (sum && sums_.size() < kMostSums) sums_.emplace(id, std::move(*sum));
+}
+
+Result<std::optional<std::uint64_t>> StageShelf::resize(const std::string& id,
+                                                        std::uint64_t size_bytes) {
+  assert(is_uuid(id));
+  const Turn turn(*this, id, kPiecePatience);
+  if (auto held = turn.held(); !held) return held.error();
+  const Fd fd(::openat(store_.stage_directory(), id.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+                       kStagedMode));
+  if (!fd) return errno_error(errno, "stage " + id);
+  return cut(id, fd.get(), size_bytes);
+}
+
+// Precondition: the turn is held.
+Result<std::optional<std::uint64_t>> StageShelf::cut(const std::string& id, int fd,
+                                                     std::uint64_t size_bytes) {
+  remove_mark(fd);
+  if (::ftruncate(fd, static_cast<off_t>(size_bytes)) != 0) return no_space(errno);
+  auto sum = size_bytes == 0 ? std::optional(Sum{}) : sum_of(id);
+  if (!sum || sum->end != size_bytes) {
+    set_sum(id, std::nullopt);
+    return std::optional<std::uint64_t>();
+  }
+  const std::uint64_t checksum = sum->checksum.value();
+  set_sum(id, std::move(sum));
+  if (auto marked = mark(fd, checksum); !marked) return marked.error();
+  return std::optional(checksum);
+}
+
+Result<std::unique_ptr<StageShelf::Piece>> StageShelf::piece(const std::string& id,
+                                                             std::uint64_t first) {
+  assert(is_uuid(id));
+  auto turn = std::make_unique<Turn>(*this, id, kPiecePatience);
+  if (auto held = turn->held(); !held) return held.error();
+  Fd fd(::openat(store_.stage_directory(), id.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return errno_error(errno, "stage " + id);
+  remove_mark(fd.get());
+  return std::unique_ptr<Piece>(new Piece(*this, id, std::move(turn), std::move(fd), first));
+}
+
+StageShelf::Piece::Piece(StageShelf& shelf, const std::string& id, std::unique_ptr<Turn> turn, Fd fd,
+                         std::uint64_t first)
+    : shelf_(shelf),
+      id_(id),
+      turn_(std::move(turn)),
+      fd_(std::move(fd)),
+      first_(first),
+      end_(first),
+      sum_(shelf.sum_of(id)) {
+  if (!sum_ || first == sum_->end) return;
+  if (first < sum_->end) shelf.set_sum(id, std::nullopt);
+  sum_.reset();
+}
+
+StageShelf::Piece::~Piece() = default;
+
+Result<void> StageShelf::Piece::add(std::span<const char> bytes) {
+  if (sum_) sum_->checksum.add(bytes);
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(end_));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return no_space(n < 0 ? errno : ENOSPC);
+    end_ += static_cast<std::uint64_t>(n);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+Result<std::optional<std::uint64_t>> StageShelf::Piece::complete(
+    std::optional<std::uint64_t> size_bytes) {
+  if (end_ >= kWriteBackBytes) {
+    // Advice only: what fails here fails again, and is reported, where it matters.
+    ::sync_file_range(fd_.get(), static_cast<off_t>(first_), static_cast<off_t>(end_ - first_),
+                      SYNC_FILE_RANGE_WRITE);
+  }
+  std::optional<std::uint64_t> checksum;
+  if (sum_) {
+    sum_->end = end_;
+    checksum = sum_->checksum.value();
+    shelf_.set_sum(id_, std::move(sum_));
+    sum_.reset();
+  }
+  return size_bytes ? shelf_.cut(id_, fd_.get(), *size_bytes) : checksum;
 }
 
 }  // namespace skein

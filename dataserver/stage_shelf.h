@@ -1,15 +1,23 @@
-// Stages that clients name over HTTP (docs/wire.md, "Stages"): whole bodies kept invisibly until
-// they are published or dropped. They survive a restart of the server, and go kLifetime after they
-// were last written. Thread-safe: what is done to one stage is done one after the other.
+// Stages that clients name over HTTP (docs/wire.md, "Stages"): bytes kept invisibly until they are
+// published or dropped, that come whole or in pieces. They survive a restart of the server, and go
+// kLifetime after they were last written. Thread-safe: what is done to one stage is done one after
+// the other.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 
+#include "core/checksum.h"
 #include "core/error.h"
+#include "core/fd.h"
 #include "core/path.h"
 #include "dataserver/file_store.h"
 
@@ -18,6 +26,9 @@ namespace skein {
 class StageShelf {
  public:
   static constexpr std::chrono::hours kLifetime{24};
+  // Stages whose checksum is taken while their pieces come, about 700 bytes each; one that comes
+  // beside so many others is published without.
+  static constexpr std::size_t kMostSums = 1024;
 
   // `store` is borrowed. Stages that were published when the server died are dropped now.
   explicit StageShelf(FileStore& store);
@@ -37,14 +48,59 @@ class StageShelf {
 
   void drop_expired();
 
+  // The stage has `size_bytes` bytes from now on: cut, grown by zeros, or made. Its checksum as far
+  // as it is known. Errors: as ftruncate(2).
+  Result<std::optional<std::uint64_t>> resize(const std::string& id, std::uint64_t size_bytes);
+
+  class Piece;
+  // Opens a stage for bytes at `first`; while the piece is there nothing else is done to the stage.
+  // Errors: no_such_file_or_directory.
+  Result<std::unique_ptr<Piece>> piece(const std::string& id, std::uint64_t first);
+
  private:
   class Turn;
+  // Of the first `end` bytes of a stage, which came one after the other.
+  struct Sum {
+    Checksum checksum;
+    std::uint64_t end = 0;
+  };
+
+  Result<std::optional<std::uint64_t>> cut(const std::string& id, int fd, std::uint64_t size_bytes);
+  std::optional<Sum> sum_of(const std::string& id);
+  void set_sum(const std::string& id, std::optional<Sum> sum);
 
   FileStore& store_;
 
   std::mutex mutex_;  // guards everything below; not held while a stage is worked on
   std::condition_variable freed_;
   std::set<std::string> busy_;  // ids being worked on
+  std::map<std::string, Sum> sums_;  // of stages that come in pieces
+};
+
+// Some bytes of a stage on their way. One that ends without complete() leaves undefined bytes in
+// its place. One thread at a time.
+class StageShelf::Piece {
+ public:
+  ~Piece();
+
+  // Writes behind what was added before. Errors: no_space_on_device, io_error.
+  Result<void> add(std::span<const char> bytes);
+  // All of it is there. `size_bytes`: of the whole stage, if it is to have just that. The stage's
+  // checksum as far as it is known. Errors: as ftruncate(2).
+  Result<std::optional<std::uint64_t>> complete(std::optional<std::uint64_t> size_bytes);
+
+ private:
+  friend class StageShelf;
+  Piece(StageShelf& shelf, const std::string& id, std::unique_ptr<Turn> turn, Fd fd,
+        std::uint64_t first);
+
+  StageShelf& shelf_;
+  const std::string id_;
+  const std::unique_ptr<Turn> turn_;
+  const Fd fd_;
+  const std::uint64_t first_;
+  std::uint64_t end_;
+  std::optional<Sum> sum_;  // of all up to end_
 };
 
 }  // namespace skein

@@ -2,6 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <thread>
+
+#include "core/checksum.h"
 #include "core/uuid.h"
 #include "dataserver/scratch_store.h"
 
@@ -71,6 +74,48 @@ TEST_CASE("shelf: stages survive a restart, unless they were published or are a 
   CHECK_FALSE(std::filesystem::exists(stage_file(published)));
   CHECK_FALSE(std::filesystem::exists(stage_file(old)));
   CHECK(std::filesystem::exists(folder.path() / "f"));
+}
+
+TEST_CASE("shelf: the checksum of a stage that came in pieces survives a restart once it is whole") {
+  ScratchFolder folder;
+  const std::string id = make_uuid();
+  {
+    auto store = FileStore::open(folder.path().string(), {});
+    REQUIRE(store);
+    StageShelf shelf(**store);
+    REQUIRE(shelf.resize(id, 0));
+    const std::string bytes = "abc";
+    auto piece = shelf.piece(id, 0);
+    REQUIRE(piece);
+    REQUIRE((*piece)->add(bytes));
+    const auto sum = (*piece)->complete(bytes.size());
+    REQUIRE(sum);
+    CHECK(*sum == checksum_of(bytes));
+  }
+  auto store = FileStore::open(folder.path().string(), {});
+  REQUIRE(store);
+  StageShelf shelf(**store);
+  const auto path = *ClusterPath::parse("f");
+  REQUIRE(shelf.publish(id, path));
+  const auto file = (*store)->open_file(path);
+  REQUIRE(file);
+  CHECK(file->checksum == checksum_of(std::string_view("abc")));
+}
+
+TEST_CASE("shelf: a stage is not published while a piece of it comes, and a piece waits for its turn") {
+  ScratchStore s;
+  StageShelf shelf(*s.store);
+  const std::string id = make_uuid();
+  REQUIRE(shelf.resize(id, 0));
+  auto piece = shelf.piece(id, 0);
+  REQUIRE(piece);
+  CHECK(shelf.piece(id, 0).error().code == std::errc::timed_out);
+  std::jthread publisher([&] { CHECK(shelf.publish(id, s.path("f")).ok()); });
+  REQUIRE((*piece)->add(std::string_view("abc")));
+  REQUIRE((*piece)->complete(3));
+  piece->reset();
+  publisher.join();
+  CHECK(s.read_by_hand("f") == "abc");
 }
 
 }  // namespace

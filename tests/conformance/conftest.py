@@ -136,3 +136,16 @@ def own(request, servers):
         return Target(server.url, server.root, server)
 
     return start
+
+
+@pytest.fixture
+def attributes(root):
+    """Skips where the served folder's filesystem keeps no user attributes."""
+    probe = root / f"probe-{uuid.uuid4().hex}"
+    probe.touch()
+    try:
+        os.setxattr(probe, "user.skein.probe", b"1")
+    except OSError as why:
+        pytest.skip(f"the served folder keeps no user attributes: {why}")
+    finally:
+        probe.unlink()

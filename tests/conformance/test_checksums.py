@@ -22,19 +22,6 @@ def sha256(body):
     return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
 
 
-@pytest.fixture
-def attributes(root):
-    """Skips where the served folder's filesystem keeps no user attributes."""
-    probe = root / f"probe-{uuid.uuid4().hex}"
-    probe.touch()
-    try:
-        os.setxattr(probe, "user.skein.probe", b"1")
-    except OSError as why:
-        pytest.skip(f"the served folder keeps no user attributes: {why}")
-    finally:
-        probe.unlink()
-
-
 @pytest.mark.parametrize("digest", [xxh3(OF_ABC), sha256(b"abc"),
                                     f"md5=:AAAA:, {sha256(b'abc')}, {xxh3(OF_ABC)};p=1"])
 @pytest.mark.parametrize("field", ["Repr-Digest", "Content-Digest"])

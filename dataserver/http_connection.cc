@@ -103,7 +103,8 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
   drain_input();
   if (overfull()) {
     finish_pending(bench);
-    if (!send()) return Turn{.close = true};
+    const bool patient = holding() && output_.bytes() <= kMaxQueuedBytes;
+    if (!patient && !send()) return Turn{.close = true};
     if (overfull()) return wait_for_output();
   }
   if (stream_.buffered().empty()) {
@@ -188,8 +189,7 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
   request_.head_only = head->method() == "HEAD";
   request_.keep_alive = head->keep_alive();
   request_.names_keep_alive = !is_1_1 && request_.keep_alive;
-  holds_replies_ = head->method() == "PUT" && is_1_1 && !head->find("Host");
-  waits_for_none_ = holds_replies_ && (waits_for_none_ || !output_.empty());
+  recognize_raw_writer(*head);
   drain_input();
   const bool writes =
       request_.verb == Metrics::Verb::kPut || request_.verb == Metrics::Verb::kPost;

@@ -3,10 +3,12 @@
 // - Replies of a burst go out together, when no further request is waiting in the input.
 // - Reading goes on while replies are unread, up to kMaxQueuedBytes: clients send 80,000 small PUTs
 //   before they read anything.
-// - PYME's raw writers (PUT without Host) close with replies unread; the reset that follows would
-//   cost them what they had sent last. For them replies are held while input may still come, input
-//   is drained into memory (up to kDrainBytes, as long as the shared budget has them), and a
-//   failed write stops nothing: what has arrived is processed (docs/wire.md, "HTTP rules").
+// - PYME's raw writers (PUT without Host) close without reading replies. A reply that is unread then,
+//   or comes later, makes their kernel reset the connection and drop what it has not sent yet. So
+//   they get none before their end of input or `Connection: close`, unless they are silent for
+//   a third of `stall`; one that then goes on promptly was waiting for it, and is not kept waiting again.
+//   Their input is drained into memory (up to kDrainBytes, as long as the shared budget has them),
+//   and a failed write stops nothing: what has arrived is processed (docs/wire.md, "HTTP rules").
 // - An append whose file may be another node's waits until those have been asked, without a thread.
 // - With a gate (--sync publish), a PUT is published when its bytes were flushed, and answered when
 //   its name was too; meanwhile the next ones are received. All else waits for its turn behind them.
@@ -48,6 +50,8 @@ class HttpConnection final : public Peer {
   };
   // `socket` is non-blocking; the surroundings are borrowed.
   HttpConnection(Fd socket, Surroundings around, std::chrono::milliseconds stall);
+  // What was held back goes now, as far as the socket takes it.
+  ~HttpConnection() override;
 
   int fd() const override { return stream_.fd(); }
   Turn take_turn(Workbench& bench) override;
@@ -86,8 +90,10 @@ class HttpConnection final : public Peer {
   Step wait_for_pending(Workbench& bench);
   void say_farewell(Reply reply, Workbench& bench);
   bool overfull() const;
+  void recognize_raw_writer(const RequestHead& head);
   // Replies are not to be sent yet, though nothing more is there to be read.
   bool holding() const;
+  bool inside_request() const { return state_ == State::kBody || !stream_.buffered().empty(); }
   // False: the connection can only be closed.
   bool send();
   Turn wait();
@@ -99,6 +105,9 @@ class HttpConnection final : public Peer {
   MemoryBudget::Share drain_share_;
   SyncGate* const gate_;
   const std::chrono::milliseconds stall_;
+  // Longer than a writer pauses between frames or for want of a processor, and with the default
+  // shorter than the 30 s after which PYME's clients give up.
+  const std::chrono::milliseconds hold_ = stall_ / 3;
   HttpStream stream_;
   OutputQueue output_;
   State state_ = State::kHead;
@@ -126,9 +135,10 @@ class HttpConnection final : public Peer {
   Request request_;              // being read
   std::deque<Request> pending_;  // read, waiting for tickets, or behind one that does
   std::uint64_t pending_bytes_ = 0;
-  bool holds_replies_ = false;   // a raw writer: while there is input
-  bool waits_for_none_ = false;  // one that sent on before it had its replies
+  bool holds_replies_ = false;      // a raw writer: while there is input
+  bool waits_for_replies_ = false;  // one that sends on when it has them
   std::optional<TimePoint> hold_until_;
+  std::optional<TimePoint> answered_at_;  // the last reply went out
   std::optional<BodyReader> body_;
 };
 

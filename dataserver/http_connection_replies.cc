@@ -14,9 +14,8 @@ using namespace std::chrono_literals;
 
 // How long input is read away after the last reply.
 constexpr auto kFarewellTime = 2s;
-// A raw writer that sends on while replies are held does not wait for them: they are held as long as
-// it is not silent for this long. A client that closes with nothing unread sends no reset.
-constexpr auto kLongHold = 1s;
+// A raw writer whose next request is here so soon after the last reply was waiting for that.
+constexpr auto kPrompt = 500ms;
 // So many pieces are read away in one turn. Small ones: every thread that does it touches its own
 // memory, and a flood comes by them all.
 constexpr int kBlocksAway = 64;
@@ -44,6 +43,7 @@ bool HttpConnection::send() {
     output_.clear();
   }
   more_output_ = outcome == OutputQueue::Flush::kTurn;
+  if (output_.sent_bytes() != before) answered_at_ = std::chrono::steady_clock::now();
   if (output_.empty() || held_) {
     output_deadline_.reset();
   } else if (!output_deadline_ || output_.sent_bytes() != before) {
@@ -52,7 +52,23 @@ bool HttpConnection::send() {
   return true;
 }
 
-bool HttpConnection::holding() const { return hold_until_ && !passed(hold_until_); }
+HttpConnection::~HttpConnection() {
+  if (hold_until_ && !deaf_) output_.flush(fd(), gate_ ? gate_->released() : 0);
+}
+
+void HttpConnection::recognize_raw_writer(const RequestHead& head) {
+  holds_replies_ = head.method() == "PUT" && head.minor_version() == 1 && !head.find("Host");
+  if (!output_.empty() || !pending_.empty()) {
+    waits_for_replies_ = false;
+  } else if (answered_at_) {
+    waits_for_replies_ = std::chrono::steady_clock::now() - *answered_at_ < kPrompt;
+  }
+}
+
+// Not in the midst of a request either, whose own deadline counts: the client is writing.
+bool HttpConnection::holding() const {
+  return hold_until_ && (inside_request() || !passed(hold_until_));
+}
 
 Turn HttpConnection::wait() {
   const bool holds = holding();
@@ -62,12 +78,13 @@ Turn HttpConnection::wait() {
   if (stream_.buffered().empty() && !holds_replies_) drain_share_ = {};
   Turn turn;
   turn.again = more_output_;
-  turn.output = !output_.empty() && !holds && !held_;
+  turn.output = !output_.empty() && (!holds || overfull()) && !held_;
   turn.wake = held_ || !pending_.empty();
-  for (const auto& when : {deadline_, output_deadline_, holds ? hold_until_ : std::nullopt}) {
+  const bool hold_ends = holds && !inside_request();
+  for (const auto& when : {deadline_, output_deadline_, hold_ends ? hold_until_ : std::nullopt}) {
     if (when && (!turn.deadline || *when < *turn.deadline)) turn.deadline = when;
   }
-  turn.idle = state_ == State::kHead && output_.empty() && pending_.empty() &&
+  turn.idle = state_ == State::kHead && (output_.empty() || holds) && pending_.empty() &&
               stream_.buffered().empty();
   turn.idle_since = last_request_;
   return turn;
@@ -93,7 +110,7 @@ void HttpConnection::finish_request(Workbench& bench) {
   // Who sends need not read yet.
   if (output_deadline_) output_deadline_ = in(stall_);
   hold_until_.reset();
-  if (waits_for_none_ && request_.keep_alive) hold_until_ = in(kLongHold);
+  if (holds_replies_ && !waits_for_replies_ && request_.keep_alive) hold_until_ = in(hold_);
   Request request = std::exchange(request_, {});
   if (!request.keep_alive) state_ = State::kLast;
   if (gate_ && request.sink->publishes()) request.ticket = gate_->ticket();

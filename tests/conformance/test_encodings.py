@@ -104,7 +104,7 @@ def test_identity_is_no_coding(target, folder):
 @pytest.fixture
 def long_listing(target, folder):
     with target.connect() as connection:
-        connection.send(b"".join(wire.raw_put(f"{folder}/frame{n:05d}.pzf", b"")
+        connection.send(b"".join(wire.raw_put(f"{folder}/frame{n:05d}.pzf", b"", last=n == 499)
                                  for n in range(500)))
         for _ in range(500):
             assert connection.reply().status == 200

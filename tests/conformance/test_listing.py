@@ -172,7 +172,7 @@ def test_an_index_page_does_not_hide_the_listing(target, folder):
 
 def test_ten_thousand_names_are_listed_whole(target, folder):
     with target.connect(60) as connection:
-        connection.send(b"".join(wire.raw_put(f"{folder}/frame{n:05d}.pzf", b"x")
+        connection.send(b"".join(wire.raw_put(f"{folder}/frame{n:05d}.pzf", b"x", last=n == 9999)
                                  for n in range(10_000)))
         for _ in range(10_000):
             assert connection.reply().status == 200

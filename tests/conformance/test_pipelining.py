@@ -85,7 +85,8 @@ def test_cuts_at_any_place_do_not_change_a_burst(target, folder):
     print(f"seed {seed}")
     draw = random.Random(seed)
     bodies = [draw.randbytes(draw.choice([0, 1, 100, 5000, 70_000, 300_000])) for _ in range(60)]
-    data = b"".join(wire.raw_put(f"{folder}/f{n}", body) for n, body in enumerate(bodies))
+    data = b"".join((wire.raw_put if n < 59 else wire.encode_put)(f"{folder}/f{n}", body)
+                    for n, body in enumerate(bodies))
     with target.connect() as connection:
         while data:
             size = draw.choice([1, 7, 500, 4096, 65_536, 200_000])
@@ -101,7 +102,8 @@ def test_cuts_at_any_place_do_not_change_a_burst(target, folder):
 def test_80000_puts_are_taken_before_the_first_reply_is_read(target, folder):
     with target.connect(120) as connection:
         for start in range(0, TINY_FILES, 1000):
-            connection.send(b"".join(wire.raw_put(f"{folder}/d{n // 8000}/f{n}", b"x")
+            connection.send(b"".join(wire.raw_put(f"{folder}/d{n // 8000}/f{n}", b"x",
+                                                  last=n == TINY_FILES - 1)
                                      for n in range(start, start + 1000)))
         check_statuses(connection, TINY_FILES)
     stored = [len(target.names(f"{folder}/d{n}/")) for n in range(TINY_FILES // 8000)]
@@ -110,16 +112,29 @@ def test_80000_puts_are_taken_before_the_first_reply_is_read(target, folder):
 
 @must
 def test_a_client_that_resets_with_replies_unread_loses_no_request(target, folder):
-    """PYME's Stream.close(): everything is sent and in the server's kernel, replies are waiting,
-    and the closing makes an RST."""
+    """PYME's Stream.close(): everything is sent and in the server's kernel, and the closing makes an
+    RST."""
+    check_a_reset_behind_a_burst(target, folder, lambda _: None)
+
+
+def test_a_writer_that_paused_so_long_that_it_was_answered_loses_no_request(own, folder):
+    """The same with a reply unread, from a server that does not wait long before it answers."""
+    def is_answered(connection):
+        assert wire.readable(connection.socket, 30), "no reply to the first"
+
+    check_a_reset_behind_a_burst(own(env={"SKEIN_SERVER_STALL_MS": "3000"}), folder, is_answered)
+
+
+def check_a_reset_behind_a_burst(target, folder, wait_for_first):
     count = 3000
     with target.connect() as connection:
         connection.send(wire.raw_put(f"{folder}/first", b"x"))
-        assert wire.readable(connection.socket, 10), "no reply to the first"
+        harness.eventually(lambda: "first" in target.names(f"{folder}/"), 30, "the first file")
+        wait_for_first(connection)
         connection.send(b"".join(wire.raw_put(f"{folder}/f{n}", b"y" * 700) for n in range(count)))
         harness.eventually(lambda: connection.unsent_bytes() == 0, 30, "everything received")
         connection.reset()
-    harness.eventually(lambda: len(target.names(f"{folder}/")) == count + 1, 30,
+    harness.eventually(lambda: len(target.names(f"{folder}/")) == count + 1, 60,
                        f"{count + 1} files; {len(target.names(f'{folder}/'))} of them are there")
 
 
@@ -134,7 +149,7 @@ def test_resets_at_once_after_the_last_acknowledged_byte(target, folder):
             connection.send(wire.raw_put(f"{name}/events.json", b"[]"))
             harness.eventually(lambda: connection.unsent_bytes() == 0, 30, "everything received")
             connection.reset()
-        harness.eventually(lambda: len(target.names(f"{name}/")) == 9, 10,
+        harness.eventually(lambda: len(target.names(f"{name}/")) == 9, 60,
                            f"attempt {attempt}: {sorted(target.names(f'{name}/'))}")
 
 
@@ -167,7 +182,8 @@ def test_eight_writers_with_bursts_do_not_mix(target, folder):
             with target.connect(60) as connection:
                 for burst in range(5):
                     connection.send(b"".join(
-                        wire.raw_put(f"{folder}/w{writer}-{burst}-{n}", f"{writer}.{n}".encode())
+                        (wire.raw_put if n < 99 else wire.encode_put)(
+                            f"{folder}/w{writer}-{burst}-{n}", f"{writer}.{n}".encode())
                         for n in range(100)))
                     check_statuses(connection, 100)
         except Exception as why:  # shown in the test's own thread

@@ -196,8 +196,8 @@ def test_stages_are_pipelined_like_any_put(target, folder):
     ids = [str(uuid.uuid4()) for _ in range(100)]
     with target.connect() as connection:
         connection.send(b"".join(
-            wire.raw_put(f"/__stage/{one}{folder}/f{n}", one.encode())
-            + wire.raw_put(f"/__publish/{one}{folder}/f{n}", b"") for n, one in enumerate(ids)))
+            wire.encode_put(f"/__stage/{one}{folder}/f{n}", one.encode())
+            + wire.encode_put(f"/__publish/{one}{folder}/f{n}") for n, one in enumerate(ids)))
         for _ in range(200):
             assert connection.reply().status == 200
         for n, one in enumerate(ids):

@@ -22,8 +22,9 @@ def test_leading_slashes_do_not_count(target, folder):
 def test_a_raw_utf8_target_names_the_same_file_as_its_escapes(target, folder):
     name = "ä-日本-é.pzf"
     with target.connect() as connection:
-        connection.send(wire.raw_put(f"{folder}/{name}", b"raw"))
+        connection.send(wire.raw_put(f"{folder}/{name}", b"raw", last=True))
         assert connection.reply().status == 200
+    with target.connect() as connection:
         assert connection.get(f"{folder}/{urllib.parse.quote(name)}").body == b"raw"
         assert connection.get(f"{folder}/{name}".encode()).body == b"raw"
     assert name in target.names(f"{folder}/")

@@ -20,6 +20,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -43,12 +44,18 @@ struct FileRange {
 using PutBody = std::variant<std::span<const char>, FileRange>;
 std::uint64_t size_of(const PutBody& body);
 
+// What the ETag of a growing file ends in.
+inline constexpr std::string_view kGrowingEtagEnd = "-grows\"";
+
 struct FileInfo {
   std::uint64_t size_bytes = 0;
   std::int64_t mtime_s = 0;  // seconds since 1970, from Last-Modified; 0 unknown
   std::string etag;          // "" unknown
   std::optional<std::uint64_t> checksum;  // core/checksum.h, where the node knows it
   bool is_directory = false;
+
+  // A Skein node says that it takes appends: `size_bytes` may be more by now.
+  bool grows() const { return etag.ends_with(kGrowingEtagEnd); }
 };
 
 // A listing as one node gives it. `unchanged`: the known ETag still holds, listing is empty.

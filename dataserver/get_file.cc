@@ -11,6 +11,7 @@
 #include <span>
 #include <utility>
 
+#include "client/node_client.h"
 #include "core/checksum.h"
 #include "core/uuid.h"
 #include "dataserver/byte_ranges.h"
@@ -43,18 +44,16 @@ std::string_view content_type(std::string_view name) {
 
 std::string etag_of(const Found& found, FileKind kind) {
   std::array<char, 64> text{};
-  if (kind == FileKind::kGrowing) {
-    std::snprintf(text.data(), text.size(), "\"%llx-%llx-grows\"",
-                  static_cast<unsigned long long>(found.inode),
-                  static_cast<unsigned long long>(found.size_bytes));
-    return text.data();
+  const int length = std::snprintf(text.data(), text.size(), "\"%llx-%llx",
+                                   static_cast<unsigned long long>(found.inode),
+                                   static_cast<unsigned long long>(found.size_bytes));
+  std::string etag(text.data(), static_cast<std::size_t>(length));
+  if (kind != FileKind::kGrowing) {
+    std::snprintf(text.data(), text.size(), "-%llx",
+                  static_cast<unsigned long long>(found.mtime_ns));
+    etag += text.data();
   }
-  std::snprintf(text.data(), text.size(), "\"%llx-%llx-%llx%s\"",
-                static_cast<unsigned long long>(found.inode),
-                static_cast<unsigned long long>(found.size_bytes),
-                static_cast<unsigned long long>(found.mtime_ns),
-                kind == FileKind::kRewritten ? "-grows" : "");
-  return text.data();
+  return etag.append(kind == FileKind::kSealed ? "\"" : kGrowingEtagEnd);
 }
 
 std::string_view opaque(std::string_view etag) {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "client/exchange.h"
+#include "client/node_client.h"
 #include "core/digests.h"
 #include "dataserver/received_file.h"
 
@@ -61,6 +62,10 @@ Reply Mirror::fetch_from(const ClusterPath& path, const MirrorSource& source) {
   if (!exchange) return source_failure(exchange.error());
   const ResponseHead& head = exchange->head();
   if (head.status() != 200) return unwanted(head);
+  // Its copy would be sealed, and another file than the one that goes on growing.
+  if (head.find("ETag").value_or("").ends_with(kGrowingEtagEnd)) {
+    return refusal(403, "files that grow are not copied; seal it first");
+  }
   const BodyFraming framing = head.framing();
   if (framing.kind == BodyFraming::Kind::kUntilClose) {
     return refusal(502, "the source does not say where the file ends");

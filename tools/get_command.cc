@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "aggregate/append_target.h"
 #include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/local_file.h"
@@ -52,8 +53,9 @@ class Get {
     std::string shown;  // the cluster path as messages show it
     ClusterPath path;
     fs::path file;
-    std::optional<std::uint64_t> size_bytes;  // nullopt: growing, or not said
+    std::optional<std::uint64_t> size_bytes;  // nullopt: not said
     bool is_directory = false;
+    bool may_grow = false;  // what comes may be longer
   };
 
   void plan(const Target& source, const fs::path& destination, bool into_folder) {
@@ -66,7 +68,8 @@ class Get {
     }
     if (located) {
       const fs::path file = into_folder ? destination / source.path.name() : destination;
-      jobs_.push_back({shown, source.path, file, located->copies.front().info.size_bytes});
+      const FileInfo& info = located->copies.front().info;
+      jobs_.push_back({shown, source.path, file, info.size_bytes, false, info.grows()});
       return;
     }
     if (located.error().code != std::errc::is_a_directory) {
@@ -96,6 +99,7 @@ class Get {
          {.visit =
               [&](const ClusterPath& path, const Entry& entry, std::size_t) {
                 Job job{source.shown(path), path, local(path), {}, entry.is_directory()};
+                job.may_grow = path.components().front() == kGrowingFolder;
                 if (!job.is_directory && entry.size >= 0) {
                   job.size_bytes = static_cast<std::uint64_t>(entry.size);
                 }
@@ -156,9 +160,10 @@ class Get {
     });
     if (unwritten) return *unwritten;
     if (!streamed) return streamed.error();
-    if (job.size_bytes && *job.size_bytes != taken_bytes) {
+    const std::uint64_t expected = job.size_bytes.value_or(taken_bytes);
+    if (taken_bytes < expected || (taken_bytes > expected && !job.may_grow)) {
       return Error{std::errc::io_error, "got " + std::to_string(taken_bytes) + " bytes of " +
-                                            std::to_string(*job.size_bytes)};
+                                            std::to_string(expected)};
     }
     const auto published = (*file)->publish(options_.force ? LocalFile::IfThere::kReplace
                                                            : LocalFile::IfThere::kRefuse);
@@ -202,7 +207,8 @@ Command add_get(CLI::App& parent) {
            "/, is one already, or there are several sources; else it is the new file's name. With\n"
            "-r a directory arrives in DESTINATION under its own name (of /, what is in it).\n"
            "Folders are made as needed. A file appears under its name when it is whole and its\n"
-           "size is right; existing files are refused and counted.",
+           "size is right; existing files are refused and counted. Of a file that grows the new one\n"
+           "has what was appended when it was asked for.",
        .example = "skein get -r /2024_05_02/scan ~/data/"});
   auto options = std::make_shared<GetOptions>();
   app->add_option("SOURCE", options->words)->required();

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "aggregate/scratch_folder.h"
+#include "core/scratch_folder.h"
 
 using namespace skein;
 

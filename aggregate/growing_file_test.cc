@@ -7,7 +7,7 @@
 
 #include <thread>
 
-#include "aggregate/scratch_folder.h"
+#include "core/scratch_folder.h"
 #include "core/uuid.h"
 
 using namespace skein;

@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "aggregate/numpy_samples.h"
-#include "aggregate/scratch_folder.h"
+#include "core/scratch_folder.h"
 
 using namespace skein;
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "cache/directories.h"
-#include "cache/scratch_folder.h"
 #include "client/scripted_server.h"
+#include "core/scratch_folder.h"
 
 namespace skein {
 

@@ -14,10 +14,10 @@
 #include <random>
 
 #include "cache/lock_file.h"
-#include "cache/scratch_folder.h"
 #include "cache/tree.h"
 #include "core/clock.h"
 #include "core/fd.h"
+#include "core/scratch_folder.h"
 
 namespace skein {
 namespace {

@@ -5,8 +5,8 @@
 #include <random>
 #include <set>
 
-#include "cache/scratch_folder.h"
 #include "cache/tree.h"
+#include "core/scratch_folder.h"
 
 namespace skein {
 namespace {

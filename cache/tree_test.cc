@@ -5,7 +5,7 @@
 #include <map>
 #include <set>
 
-#include "cache/scratch_folder.h"
+#include "core/scratch_folder.h"
 
 namespace skein {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <random>
 
-#include "cache/scratch_folder.h"
+#include "core/scratch_folder.h"
 
 namespace skein {
 namespace {

@@ -11,7 +11,7 @@
 #include <memory>
 #include <string>
 
-#include "cache/scratch_folder.h"
+#include "core/scratch_folder.h"
 #include "dataserver/file_store.h"
 
 namespace skein {

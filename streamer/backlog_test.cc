@@ -7,7 +7,7 @@
 
 #include <thread>
 
-#include "cache/scratch_folder.h"
+#include "core/scratch_folder.h"
 #include "streamer/streamer_scene.h"
 
 namespace skein {

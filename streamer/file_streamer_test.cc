@@ -9,8 +9,8 @@
 #include <set>
 #include <sstream>
 
-#include "cache/scratch_folder.h"
 #include "core/checksum.h"
+#include "core/scratch_folder.h"
 #include "streamer/streamer_scene.h"
 
 namespace skein {

@@ -10,8 +10,8 @@
 #include <iterator>
 #include <string>
 
-#include "cache/scratch_folder.h"
 #include "client/scripted_server.h"
+#include "core/scratch_folder.h"
 
 namespace skein {
 namespace {

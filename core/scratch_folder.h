@@ -12,7 +12,7 @@ namespace skein {
 class ScratchFolder {
  public:
   ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "skein-cache-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "skein-test-XXXXXX").string();
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     path_ = name;
   }

@@ -27,6 +27,7 @@
 #include "dataserver/site.h"
 #include "dataserver/stage_shelf.h"
 #include "dataserver/table_engine.h"
+#include "dataserver/table_reader.h"
 #include "dataserver/tables.h"
 #include "discovery/advertiser.h"
 
@@ -235,6 +236,9 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
 
 int main(int argc, char** argv) {
   skein::fill_standard_descriptors();
+  if (argc > 0 && std::string_view(argv[0]) == skein::kReaderName) {
+    return skein::read_table({argv, argv + argc});
+  }
   const auto parsed = skein::parse_command_line(argc, argv);
   if (!parsed.run) return parsed.exit_status;
   if (auto log = skein::set_up_log("skein-dataserver", {parsed.options.log_level, {}}); !log) {

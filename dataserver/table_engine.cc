@@ -38,7 +38,7 @@ Result<std::unique_ptr<TableEngine>> TableEngine::open(FileStore& store) {
 }
 
 TableEngine::TableEngine(FileStore& store, Fd journals)
-    : store_(store), journals_(std::move(journals)) {}
+    : store_(store), journals_(std::move(journals)), foreign_(store, [this] { tell(); }) {}
 
 TableEngine::~TableEngine() {
   thread_.request_stop();
@@ -77,7 +77,13 @@ void TableEngine::on_done(std::function<void()> callback) {
   callback_ = std::move(callback);
 }
 
+void TableEngine::tell() {
+  const std::lock_guard lock(callback_mutex_);
+  if (callback_) callback_();
+}
+
 bool TableEngine::submit(std::shared_ptr<TableJob> job) {
+  if (job->kind == TableJob::Kind::kForeign) return foreign_.submit(std::move(job));
   const std::lock_guard lock(mutex_);
   if (queue_.size() >= kMostQueued) return false;
   queue_.push_back(std::move(job));
@@ -130,8 +136,7 @@ void TableEngine::do_batch(const Jobs& batch) {
   for (const JobPtr& job : batch) {
     if (job->kind != TableJob::Kind::kChange) do_other(job);
   }
-  const std::lock_guard lock(callback_mutex_);
-  if (callback_) callback_();
+  tell();
 }
 
 void TableEngine::make_changes(const ClusterPath& path, const Jobs& jobs) {

@@ -6,7 +6,8 @@
 // process; with FileStore::Options::sync also a power cut.
 //
 // Files grow as long as their mode lets them be written (kGrowingMode, or by hand); 0440 ends
-// that. Thread-safe.
+// that. Only files that grow, or grew, here are opened: what others made is read by another process.
+// Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -24,6 +25,7 @@
 #include "core/error.h"
 #include "core/fd.h"
 #include "dataserver/file_store.h"
+#include "dataserver/foreign_tables.h"
 #include "dataserver/table_job.h"
 
 namespace skein {
@@ -74,6 +76,7 @@ class TableEngine {
   Result<bool> was_made(const TableJob& job, TableFile& file) const;
   void remember(const Jobs& jobs);
   void do_other(const JobPtr& job);
+  void tell();
   Result<FileStore::OpenFile> snapshot(const ClusterPath& path);
   Result<void> seal(const ClusterPath& path);
 
@@ -100,6 +103,7 @@ class TableEngine {
   std::deque<JobPtr> queue_;
 
   std::jthread thread_;
+  ForeignTables foreign_;
 };
 
 }  // namespace skein

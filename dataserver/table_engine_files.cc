@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "dataserver/file_copy.h"
+#include "dataserver/grown_mark.h"
 
 namespace skein {
 namespace {
@@ -78,6 +79,9 @@ Result<std::unique_ptr<TableEngine::Open>> TableEngine::open_file(const ClusterP
   auto fd = open_beneath(store_.root(), path,
                          (open->grows ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK);
   if (!fd) return fd.error();
+  if (!open->grows && !has_grown(fd->get())) {
+    return Error{std::errc::not_supported, path.text() + ": not made by this server"};
+  }
   auto file = open->grows
                   ? TableFile::open(std::move(*fd), table_options(store_, journals_.get(), path))
                   : TableFile::open_for_reading(std::move(*fd));
@@ -166,6 +170,8 @@ Result<void> TableEngine::seal(const ClusterPath& path) {
   close(path.text());
   const auto fd = open_beneath(store_.root(), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!fd) return fd.error();
+  // Of what is sealed already nobody knows any more that it grew.
+  if (const auto found = found_at(fd->get()); found && found->writable) mark_as_grown(fd->get());
   // What is sealed is believed for ever: it has to be on the disk, whatever --sync says.
   if (::fdatasync(fd->get()) != 0 || ::fchmod(fd->get(), kSealedMode) != 0 ||
       ::fsync(fd->get()) != 0) {

@@ -8,12 +8,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "aggregate/append_journal.h"
 #include "aggregate/table_change.h"
 #include "core/path.h"
 #include "dataserver/file_store.h"
 #include "dataserver/memory_budget.h"
+#include "dataserver/reply.h"
 
 namespace skein {
 
@@ -23,6 +25,7 @@ struct TableJob {
   enum class Kind {
     kChange,    // `change`
     kRead,      // `read`
+    kForeign,   // `source` is read by another process (foreign_tables.h)
     kSnapshot,  // the file as it is, for a plain GET
     kSeal       // ends growth
   };
@@ -35,11 +38,14 @@ struct TableJob {
   std::uint64_t body_bytes = 0;
   MemoryBudget::Share memory;            // of the body
   std::function<Result<Progress>(TableFile&)> read;
+  Fd source;
+  std::vector<std::string> reader_words;  // table_reader.h
 
   // The outcome.
   std::optional<Error> failure;
   bool repeated = false;                 // the change was made before, under the same request id
   std::optional<FileStore::OpenFile> snapshot;
+  FilePart text;                         // of the reply to kForeign
 
   bool done() const { return done_; }
   void finish() { done_ = true; }

@@ -41,11 +41,11 @@ std::uint64_t row_at(std::optional<std::int64_t> bound, std::uint64_t count, std
   return static_cast<std::uint64_t>(std::clamp<std::int64_t>(at, 0, rows));
 }
 
-Reply with_text(std::string_view type, std::string text) {
+// What is true only now.
+Reply momentary(std::string_view type) {
   Reply reply;
   reply.add_field("Content-Type", type);
   reply.add_field("Cache-Control", "no-store");
-  reply.text = std::move(text);
   return reply;
 }
 
@@ -210,27 +210,47 @@ Result<void> TableReading::list(TableFile& file) {
   return {};
 }
 
-Reply TableReading::reply() const {
+std::string_view TableReading::type() const {
+  constexpr std::string_view kBytes = "application/octet-stream";
   switch (what_) {
-    case What::kRows: return rows_reply();
-    case What::kFrame: return with_text("application/octet-stream", text_);
-    case What::kListing: return with_text("application/json; charset=utf-8", text_);
-    default: return with_text("text/json", text_);
+    case What::kFrame: return kBytes;
+    case What::kListing: return "application/json; charset=utf-8";
+    case What::kMetadata:
+    case What::kEvents: return "text/json";
+    case What::kRows: break;
+  }
+  switch (form_) {
+    case Form::kJson: return "text/json";
+    case Form::kCsv: return "text/csv";
+    default: return kBytes;
   }
 }
 
-Reply TableReading::rows_reply() const {
+std::string TableReading::text() const { return what_ == What::kRows ? rows_text() : text_; }
+
+std::string TableReading::rows_text() const {
   switch (form_) {
-    case Form::kJson: return with_text("text/json", missing_ ? "{}" : json_of_rows(rows_));
-    case Form::kCsv: return with_text("text/csv", missing_ ? "" : csv_of_rows(rows_));
+    case Form::kJson: return missing_ ? "{}" : json_of_rows(rows_);
+    case Form::kCsv: return missing_ ? "" : csv_of_rows(rows_);
     case Form::kNpy:
-      return with_text("application/octet-stream",
-                       missing_ ? empty_npy() : npy_head(rows_.type, rows_.count) + rows_.bytes);
+      return missing_ ? empty_npy() : npy_head(rows_.type, rows_.count) + rows_.bytes;
     case Form::kPickle: break;
   }
-  if (missing_) return with_text("application/octet-stream", empty_pickle());
+  if (missing_) return empty_pickle();
   const PickleFrame frame = pickle_frame(rows_.type, rows_.count);
-  return with_text("application/octet-stream", frame.head + rows_.bytes + frame.tail);
+  return frame.head + rows_.bytes + frame.tail;
+}
+
+Reply TableReading::reply() const {
+  Reply reply = momentary(type());
+  reply.text = text();
+  return reply;
+}
+
+Reply TableReading::reply(FilePart text) const {
+  Reply reply = momentary(type());
+  if (text.length > 0) reply.parts.push_back({{}, std::move(text)});
+  return reply;
 }
 
 }  // namespace skein

@@ -28,8 +28,11 @@ class TableReading {
   // resource_unavailable_try_again (no memory left for it), no_such_file_or_directory.
   Result<TableJob::Progress> step(TableFile& file);
 
-  // Precondition: step() said kDone.
+  // What the reply says. Precondition: step() said kDone.
+  std::string text() const;
   Reply reply() const;
+  // The same with a text that another process made.
+  Reply reply(FilePart text) const;
 
  private:
   enum class What { kRows, kMetadata, kEvents, kFrame, kListing };
@@ -39,7 +42,8 @@ class TableReading {
   Result<TableJob::Progress> step_rows(TableFile& file);
   Result<void> begin_rows(TableFile& file);
   Result<void> list(TableFile& file);
-  Reply rows_reply() const;
+  std::string_view type() const;
+  std::string rows_text() const;
 
   MemoryBudget& budget_;
   What what_ = What::kRows;

@@ -12,4 +12,6 @@ Result<TableJob::Progress> TableReading::step(TableFile&) { return TableJob::Pro
 
 Reply TableReading::reply() const { return {}; }
 
+Reply TableReading::reply(FilePart) const { return {}; }
+
 }  // namespace skein

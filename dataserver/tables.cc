@@ -4,7 +4,9 @@
 #include <chrono>
 
 #include "dataserver/get_file.h"
+#include "dataserver/grown_mark.h"
 #include "dataserver/owner_reply.h"
+#include "dataserver/table_reader.h"
 #include "dataserver/table_reading.h"
 
 namespace skein {
@@ -184,6 +186,7 @@ class Tables::Get final : public Waiting {
     if (failure_) return refusal_of_job(*failure_);
     if (!job()) return otherwise_();
     if (job()->failure) return refusal_of_job(*job()->failure);
+    if (job()->kind == TableJob::Kind::kForeign) return reading_->reply(std::move(job()->text));
     if (reading_) return reading_->reply();
     return file_reply(std::move(*job()->snapshot), FileKind::kRewritten, target_.path.name(),
                       *request_);
@@ -201,7 +204,7 @@ class Tables::Get final : public Waiting {
       if (!found || !*found) return Job();
       if ((*found)->kind != Found::Kind::kFile) continue;
       if (i + 1 == names.size() && !target_.directory) return whole_file(file, **found);
-      return part_of(file, *kind, i + 1);
+      return part_of(file, **found, *kind, i + 1);
     }
     return Job();
   }
@@ -214,7 +217,7 @@ class Tables::Get final : public Waiting {
     return job;
   }
 
-  Job part_of(const ClusterPath& file, GrowthKind kind, std::size_t first) {
+  Job part_of(const ClusterPath& file, const Found& found, GrowthKind kind, std::size_t first) {
     std::string part;
     for (std::size_t i = first; i < target_.path.components().size(); ++i) {
       part += (part.empty() ? "" : "/") + target_.path.components()[i];
@@ -231,10 +234,26 @@ class Tables::Get final : public Waiting {
     }
     reading_ = std::move(*reading);
     auto job = std::make_shared<TableJob>();
-    job->kind = TableJob::Kind::kRead;
     job->file = file;
+    if (!found.writable && !read_elsewhere(*job, kind, part)) return nullptr;
+    if (job->kind == TableJob::Kind::kForeign) return job;
+    job->kind = TableJob::Kind::kRead;
     job->read = [reading = reading_](TableFile& table) { return reading->step(table); };
     return job;
+  }
+
+  // Makes it a job for another process if this server did not write the file. False: failure_ is set.
+  bool read_elsewhere(TableJob& job, GrowthKind kind, const std::string& part) {
+    auto file = tables_.store_.open_file(job.file);
+    if (!file) {
+      failure_ = file.error();
+      return false;
+    }
+    if (has_grown(file->fd.get())) return true;
+    job.kind = TableJob::Kind::kForeign;
+    job.source = std::move(file->fd);
+    job.reader_words = reader_words(kind, job.file, part, target_.query);
+    return true;
   }
 
   const std::shared_ptr<const RequestHead> request_;  // the target borrows from it

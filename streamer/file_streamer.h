@@ -27,6 +27,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "client/node_client.h"
@@ -69,7 +70,8 @@ class FileStreamer {
     PlaceFunction place = place_round_robin();
     NodeStream::Options node;
     std::chrono::milliseconds patience{30000};  // of a file that no node takes during an outage
-    // Where failed and spilled files lie. "" = failed bytes are not kept, and nothing is spilled.
+    // Where failed and spilled files lie. "" = nothing is spilled, and the bytes of what fails are
+    // gone: finish() names each file and why.
     std::filesystem::path recovery_folder;
     std::uint64_t spill_bytes = std::uint64_t{16} << 30;  // most bytes spilled at one time
     bool checksums = true;
@@ -174,6 +176,7 @@ class FileStreamer {
   RateMeter accepting_;
   RateMeter storing_;
   std::vector<Failure> failures_;
+  std::unordered_map<Ticket, std::size_t> failure_of_;  // where in failures_
   std::map<std::string, std::shared_ptr<NodeStream>> streams_;  // by Node::key()
   std::vector<std::shared_ptr<NodeStream>> retired_;  // to addresses their nodes have left
   std::shared_ptr<const Routes> routes_;  // for the last snapshot

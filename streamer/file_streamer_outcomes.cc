@@ -33,6 +33,7 @@ void FileStreamer::failed(const OutgoingPtr& file, const Error& why) {
   }
   const std::lock_guard lock(mutex_);
   ++counters_.failed_files;
+  failure_of_[file->ticket] = failures_.size();
   failures_.push_back(std::move(failure));
   tickets_.close(file->ticket);
   closing_.notify_all();
@@ -46,9 +47,9 @@ Result<void> FileStreamer::wait(Ticket ticket, Deadline deadline) {
   if (!closing_.wait_until(lock, deadline.when(), [&] { return !tickets_.is_open(ticket); })) {
     return Error{std::errc::timed_out, "the file is still on its way"};
   }
-  const auto failure = std::find_if(failures_.begin(), failures_.end(),
-                                    [&](const Failure& f) { return f.ticket == ticket; });
-  if (failure != failures_.end()) return failure->error;
+  if (const auto at = failure_of_.find(ticket); at != failure_of_.end()) {
+    return failures_[at->second].error;
+  }
   return {};
 }
 

@@ -317,6 +317,51 @@ TEST_CASE("streamer: a checksum goes with each file; one that a node finds damag
   CHECK(wrong == 0);
 }
 
+TEST_CASE("streamer: a file that is damaged on its way to the only node is sent again, not for ever") {
+  Rig rig(1);
+  std::atomic<int> to_damage = 2, tries = 0;
+  rig.nodes[0]->interrupt([&](ScriptedServer&, HttpStream& stream, const RequestHead& head) {
+    const std::string body = receive_body(stream, head);
+    ++tries;
+    if (to_damage-- > 0) return std::optional(reply(stream, 400));
+    rig.nodes[0]->add(std::string(head.target().substr(1)), body);
+    return std::optional(reply(stream, 200));
+  });
+  rig.put(0);
+  CHECK(rig.streamer->finish(soon())->empty());
+  CHECK(rig.stored_somewhere(0));
+  CHECK(tries == 3);
+  to_damage = 1000;
+  rig.put(1);
+  const auto failures = rig.streamer->finish(soon());
+  REQUIRE(failures);
+  REQUIRE(failures->size() == 1);
+  CHECK(failures->front().error.what.find("status 400") != std::string::npos);
+  CHECK(tries == 6);
+}
+
+TEST_CASE("streamer: with no recovery folder every file that failed is still named, with its reason") {
+  Rig rig(2);
+  for (auto& node : rig.nodes) {
+    node->interrupt([](ScriptedServer&, HttpStream& stream, const RequestHead& head) {
+      receive_body(stream, head);
+      return std::optional(reply(stream, 507));
+    });
+  }
+  for (int n = 0; n < 20; ++n) rig.put(n);
+  const auto failures = rig.streamer->finish(soon());
+  REQUIRE(failures);
+  std::set<std::string> named;
+  for (const auto& failure : *failures) {
+    CHECK(failure.error.code == std::errc::no_space_on_device);
+    CHECK(failure.error.what.find("no space left") != std::string::npos);
+    CHECK(failure.kept_as.empty());
+    CHECK(rig.streamer->wait(failure.ticket, soon()).error().code == std::errc::no_space_on_device);
+    named.insert(failure.path.text());
+  }
+  CHECK(named.size() == 20);
+}
+
 TEST_CASE("streamer: a name that is taken is a failure of that file alone") {
   Rig rig(1);
   rig.nodes[0]->add(name_of(1), "somebody else's");

@@ -24,6 +24,8 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::size_t kPartsPerFile = 3;
 constexpr std::size_t kBatchFiles = 1024 / kPartsPerFile;  // UIO_MAXIOV
 constexpr std::uint64_t kBatchBytes = 1 << 20;
+// A file that arrives damaged so often is not offered to that node any more.
+constexpr unsigned kMostDamagedTimes = 3;
 constexpr std::chrono::milliseconds kFirstBackOff{20};
 constexpr std::chrono::milliseconds kMostBackOff{500};
 constexpr std::chrono::milliseconds kFirstRest{1000};
@@ -285,15 +287,30 @@ void NodeStream::settle(std::vector<OutgoingPtr>& stored, OutgoingPtr file, int 
   }
   if (status == 405) return settle_taken(stored, std::move(file));
   const std::string what = "PUT " + file->path.text() + " on " + node_.label() + ": ";
-  // 400: other bytes arrived than the digest says, maybe; another node, and way, may fare better.
+  // 400: other bytes arrived than the checksum says, maybe. If they do each time, another node, and
+  // way, may fare better.
+  if (status == 400 && ++file->damaged_times < kMostDamagedTimes) return offer_again(std::move(file));
   if (status < 500 && status != 400) {
     return events_.failed(std::move(file), {std::errc::invalid_argument, what + "status " + std::to_string(status)});
   }
   const Error why = status == 507 ? Error{std::errc::no_space_on_device, what + "no space left"}
                                   : Error{std::errc::io_error, what + "status " + std::to_string(status)};
+  file->damaged_times = 0;
   file->refused_by.push_back({node_.key(), status != 507 && status != 400});
   file->last_trouble = why.what;
   events_.returned({std::move(file)}, why);
+}
+
+void NodeStream::offer_again(OutgoingPtr file) {
+  {
+    const std::lock_guard lock(mutex_);
+    ++counters_.offered_again_files;
+    ++counters_.pending_files;
+    counters_.pending_bytes += file->size_bytes;
+    waiting_bytes_ += file->size_bytes;
+    waiting_.push_front(std::move(file));
+  }
+  work_.notify_one();
 }
 
 // 405: somebody has the name. After an unclear failure it may be our own first try.

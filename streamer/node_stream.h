@@ -1,7 +1,8 @@
 // Files to one node over one kept connection: PUTs are pipelined without waiting, answers matched
 // in order (docs/wire.md, "Pipelining"). One thread sends, one reads the answers.
 //
-// A connection that breaks is made anew and what was unanswered is offered again; 405 to such a file
+// A file that the node answers with 400, because its bytes are not what their checksum says, is
+// offered to it twice more. A connection that breaks is made anew and what was unanswered is offered again; 405 to such a file
 // is looked into, because it may be ours. The node counts as stalled when for `stall` neither an
 // answer came nor 64 KiB (or all there was) reached it, and one second more per 20 MB it has not
 // answered: a large file over a slow link may take its time. Once it has answered nothing since
@@ -82,6 +83,7 @@ class NodeStream {
   std::chrono::milliseconds longest_silence() const;  // with the lock held
   OutgoingPtr take_answered();
   void settle(std::vector<OutgoingPtr>& stored, OutgoingPtr file, int status);
+  void offer_again(OutgoingPtr file);
   void settle_taken(std::vector<OutgoingPtr>& stored, OutgoingPtr file);
   void break_off(const Error& why);
   // Puts what is unanswered in line again, or gives the node up.

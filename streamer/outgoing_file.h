@@ -35,6 +35,8 @@ struct OutgoingFile {
   std::uint64_t ticket = 0;
   // Some node may have stored it without our having seen the answer.
   bool unclear = false;
+  // How often the node that has it now found other bytes than its checksum says.
+  unsigned damaged_times = 0;
   std::vector<Refusal> refused_by;
   std::string last_trouble;
 

@@ -1,8 +1,22 @@
 #include "streamer/buffer_pool.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <new>
 
 namespace skein {
+namespace {
+
+constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
+
+// aligned_alloc(3) wants a multiple of the alignment; what is not touched takes no memory.
+std::size_t rounded(std::size_t size_bytes) {
+  return (size_bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+}
+
+}  // namespace
+
 
 bool BufferPool::has_room(std::size_t size_bytes) const {
   return out_bytes_ == 0 || out_bytes_ + size_bytes <= limit_bytes_;
@@ -40,8 +54,18 @@ BufferPool::Lent BufferPool::lend(std::size_t size_bytes, std::unique_lock<std::
     free_.pop_back();
   }
   lock.unlock();
-  Buffer made{std::make_unique_for_overwrite<char[]>(size_bytes), size_bytes, size_bytes};
-  return Lent(this, std::move(made));
+  return Lent(this, make(size_bytes));
+}
+
+// A frame of a camera in huge pages, so that its first use costs one page fault in 2 MiB. Only whole
+// ones: the rest of the last would be memory that nobody uses.
+BufferPool::Buffer BufferPool::make(std::size_t size_bytes) {
+  const std::size_t huge_bytes = size_bytes / kHugePageBytes * kHugePageBytes;
+  void* const bytes = huge_bytes > 0 ? std::aligned_alloc(kHugePageBytes, rounded(size_bytes))
+                                     : std::malloc(std::max<std::size_t>(size_bytes, 1));
+  if (bytes == nullptr) throw std::bad_alloc();
+  if (huge_bytes > 0) ::madvise(bytes, huge_bytes, MADV_HUGEPAGE);  // a wish
+  return {std::unique_ptr<char[], Free>(static_cast<char*>(bytes)), size_bytes, size_bytes};
 }
 
 void BufferPool::give_back(Buffer buffer) {

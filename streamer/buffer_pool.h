@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,8 +21,11 @@
 namespace skein {
 
 class BufferPool {
+  struct Free {
+    void operator()(char* bytes) const { std::free(bytes); }
+  };
   struct Buffer {
-    std::unique_ptr<char[]> bytes;
+    std::unique_ptr<char[], Free> bytes;
     std::size_t size = 0;      // as lent
     std::size_t capacity = 0;
   };
@@ -64,6 +68,7 @@ class BufferPool {
   // Buffers looked at for one that fits: in a stream of equal frames the first one does.
   static constexpr std::size_t kLookAt = 16;
 
+  static Buffer make(std::size_t size_bytes);
   // With the lock held; gives it up to make memory.
   Lent lend(std::size_t size_bytes, std::unique_lock<std::mutex>& lock);
   void give_back(Buffer buffer);

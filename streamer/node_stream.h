@@ -2,13 +2,14 @@
 // in order (docs/wire.md, "Pipelining"). One thread sends, one reads the answers.
 //
 // A file that the node answers with 400, because its bytes are not what their checksum says, is
-// offered to it twice more. A connection that breaks is made anew and what was unanswered is offered again; 405 to such a file
-// is looked into, because it may be ours. The node counts as stalled when for `stall` neither an
-// answer came nor 64 KiB (or all there was) reached it, and one second more per 20 MB it has not
-// answered: a large file over a slow link may take its time. Once it has answered nothing since
-// `give_up` before a connection breaks or can't be made, everything it has not answered is returned
-// to be placed elsewhere, and it rests: it takes nothing for one second, twice as long each time up
-// to ten. So a stopped node costs one `stall`, and no file is offered to it without end.
+// offered to it twice more. A connection that breaks is made anew and what was unanswered is
+// offered again; 405 to such a file is looked into, because it may be ours. The node counts as
+// stalled when for `stall` neither an answer came nor 64 KiB (or all there was) reached it, and
+// one second more per 20 MB it has not answered: a large file over a slow link may take its time.
+// Once it has answered nothing since `give_up` before a connection breaks or can't be made,
+// everything it has not answered is returned to be placed elsewhere, and it rests: it takes
+// nothing for one second, twice as long each time up to ten. So a stopped node costs one `stall`,
+// and no file is offered to it without end.
 //
 // Thread-safe. The events are called from its threads, without locks held; the references outlive
 // it. The destructor does as end() and drops what that returns.

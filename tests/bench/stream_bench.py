@@ -6,12 +6,13 @@ import subprocess
 import threading
 import time
 
+import codec_bench
 from measure import (BUILD, Workplace, build, print_table, receiver, rounds, skein_server,
                      warm_memory)
 
 KIB, MIB = 1 << 10, 1 << 20
 LOAD = BUILD / "tests/bench/bench-stream-load"
-SECTIONS = ("rates", "small", "sustained", "killed")
+SECTIONS = ("rates", "small", "codecs", "sustained", "killed")
 NODES = 3
 
 
@@ -74,8 +75,9 @@ def rate_rows(kind, quick):
     with Workplace(kind) as place, running(place, "receiver") as bare, \
             running(place, "skein") as skein:
         servers = {"receiver": bare, "skein": skein}
-        for size, count in ((8 * MIB, 120), (512 * KIB, 1500), (64 * KIB, 9000)):
-            rows.append(rate_row(servers, kind, size, count // (2 if quick else 1), 5))
+        fewer = 8 if kind == "disk" else 2 if quick else 1  # on the disk nothing is removed
+        for size, count in ((8 * MIB, 250), (512 * KIB, 4000), (64 * KIB, 24000)):
+            rows.append(rate_row(servers, kind, size, count // fewer, 5))
     print_table(f"Streaming to {NODES} nodes, {kind}: MB/s median (least-most)",
                 ["frame", *COMPETITORS, "sending/ceiling", "skein/ceiling", "goal"], rows)
 
@@ -102,38 +104,47 @@ def small_rows(kind, quick):
 
 
 def paced(title, kind, seconds, share, disturb=None):
-    """A camera at `share` of the rate just measured, for so long; on tmpfs old frames are removed."""
+    """A camera at `share` of the rate just measured, for so long; stored frames are removed."""
     size = 8 * MIB
     with Workplace(kind) as place, running(place, "skein") as servers:
-        measured = load("live", size, 120, 0, "measure", ports(servers), check=True)
+        with removing_old(servers, "measure"):
+            warm_memory(NODES * FRAMES_LEFT * size)
+            measured = load("live", size, 500, 0, "measure", ports(servers), check=True)
         rate = measured["mb_per_s"] * 1e6 * share
-        stop = threading.Event()
-        cleaner = threading.Thread(target=remove_old, args=(servers, stop))
-        threads = [cleaner]
-        if disturb:
-            threads.append(threading.Thread(target=disturb, args=(servers, place)))
-        for thread in threads:
-            thread.start()
-        try:
+        with removing_old(servers, "paced"), contextlib.ExitStack() as stack:
+            if disturb:
+                disturbing = threading.Thread(target=disturb, args=(servers, place))
+                disturbing.start()
+                stack.callback(disturbing.join)
             got = load("live", size, int(rate * seconds / size), rate, "paced", ports(servers))
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
-    print_table(title, ["measured MB/s", "paced MB/s", "seconds", "lost", "offered again",
-                        "least headroom s", "RSS MiB at 1/4", "at end"],
+    print_table(title, ["measured MB/s", "paced MB/s", "seconds", "frames", "lost", "offered again",
+                        "least headroom s", "RSS MiB at 10 s", "at end"],
                 [[f"{measured['mb_per_s']:.0f}", f"{rate / 1e6:.0f}", f"{got['seconds']:.1f}",
-                  got["lost"], got["offered_again"], got["headroom_s"], got["early_mib"],
-                  got["late_mib"]]])
-    return got
+                  int(rate * seconds / size), got["lost"], got["offered_again"],
+                  got["headroom_s"], got["early_mib"], got["late_mib"]]])
 
 
-def remove_old(servers, stop):
-    """Nobody reads the frames, and they would fill the memory."""
-    while not stop.wait(0.2):
-        for server in servers:
-            for frame in sorted((server.root / "paced").glob("*"), key=lambda f: int(f.name))[:-10]:
-                frame.unlink()
+FRAMES_LEFT = 10  # of each node: nobody reads them, and they would fill the memory
+
+
+@contextlib.contextmanager
+def removing_old(servers, folder):
+    stop = threading.Event()
+
+    def remove():
+        while not stop.wait(0.2):
+            for server in servers:
+                frames = sorted((server.root / folder).glob("*"), key=lambda f: int(f.name))
+                for frame in frames[:-FRAMES_LEFT]:
+                    frame.unlink()
+
+    cleaner = threading.Thread(target=remove)
+    cleaner.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        cleaner.join()
 
 
 def kill_and_start(servers, place):
@@ -155,6 +166,8 @@ def main(quick, only=SECTIONS, on=None):
             rate_rows(kind, quick)
         if "small" in only:
             small_rows(kind, quick)
+    if "codecs" in only:
+        codec_bench.main(quick)
     if "sustained" in only:
         paced("Sustained at 80 %, tmpfs", "tmpfs", 10 if quick else 60, 0.8)
     if "killed" in only:

@@ -44,7 +44,7 @@ struct Outcome {
   long lost = 0;
   std::uint64_t offered_again = 0;
   double least_headroom_s = 1e9;  // of half-second looks, after the first two seconds
-  double early_mib = 0, late_mib = 0;  // resident after a quarter, and at the end
+  double early_mib = 0, late_mib = 0;  // resident after ten seconds, and at the end
 };
 
 [[noreturn]] void fail(const std::string& why) {
@@ -114,9 +114,10 @@ Outcome stream(const Task& task) {
     }
     const auto path = skein::ClusterPath::parse(task.prefix + "/" + std::to_string(n));
     if (!streamer.put(*path, frame, Deadline::after(task.bytes_per_s > 0 ? 10ms : 60s))) ++outcome.lost;
-    if (n == task.count / 4) outcome.early_mib = resident_mib();
-    if (SteadyClock::now() < next_look) continue;
-    next_look += 500ms;
+    const auto now = SteadyClock::now();
+    if (now < next_look) continue;
+    next_look = now + 500ms;
+    if (outcome.early_mib == 0 && now - start >= 10s) outcome.early_mib = resident_mib();
     outcome.least_headroom_s = std::min(outcome.least_headroom_s, streamer.counters().headroom_s);
   }
   const auto failures = streamer.finish(Deadline::after(120s));

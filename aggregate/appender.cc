@@ -75,7 +75,7 @@ Appender::Appender(NodeClient& client, Placement& placement, Membership& members
 
 Appender::~Appender() = default;
 
-void Appender::pin(const ClusterPath& path, const Node& node) {
+void Appender::keep_to(const ClusterPath& path, const Node& node) {
   const std::lock_guard lock(mutex_);
   if (pinned_.size() >= kMostPinned) pinned_.clear();
   pinned_[path.text()] = node.key();
@@ -88,6 +88,11 @@ Result<Node> Appender::alive(const std::string& key, const ClusterPath& path) co
   if (found != nodes->end()) return *found;
   return Error{std::errc::host_unreachable,
                "/" + path.text() + " grows on node " + key + ", which does not answer"};
+}
+
+Error Appender::not_known(const ClusterPath& path, const Node& silent) const {
+  return {std::errc::host_unreachable, "it is not known whether /" + path.text() + " is on " +
+                                           silent.label() + ", which does not answer"};
 }
 
 Result<Node> Appender::owner_of(const ClusterPath& path, bool may_make) {
@@ -107,10 +112,12 @@ Result<Node> Appender::owner_of(const ClusterPath& path, bool may_make) {
     silent = (*nodes)[i];
     membership_.report_failure(silent->key(), infos[i].error());
   }
-  if (silent) {
-    return Error{std::errc::host_unreachable, "it is not known whether /" + path.text() +
-                                                  " is on " + silent->label() +
-                                                  ", which does not answer"};
+  if (silent) return not_known(path, *silent);
+  // One that was named to us belongs to the cluster, and may have the file. Of those that announce
+  // themselves the servers remember what they own, and refuse.
+  for (const NodeState& state : membership_.states()) {
+    const bool is_named = state.sources.find("static") != std::string::npos;
+    if (is_named && state.kind != NodeState::Kind::kAlive) return not_known(path, state.node);
   }
   if (!may_make) return Error{std::errc::no_such_file_or_directory, "no such file"};
   return placement_.choose(*nodes);
@@ -160,7 +167,7 @@ Result<Appender::Receipt> Appender::carry_out(const Request& request, bool may_m
   for (int hops = 0; hops <= kMostHops;) {
     const Outcome outcome = send(*node, request);
     if (outcome.receipt) {
-      pin(request.path, *node);
+      keep_to(request.path, *node);
       return *outcome.receipt;
     }
     if (!outcome.moved_to.empty()) {

@@ -44,6 +44,9 @@ class Appender {
   // name), io_error.
   Result<Receipt> append(const ClusterPath& path, std::span<const char> bytes);
 
+  // `node` was seen to have the file, so it gets the appends.
+  void keep_to(const ClusterPath& path, const Node& node);
+
   // Ends growth. Returns the node that has the file. Errors: as append();
   // no_such_file_or_directory; not_supported (the owner is PYME's).
   Result<Node> seal(const ClusterPath& path);
@@ -56,7 +59,7 @@ class Appender {
   Result<Node> alive(const std::string& key, const ClusterPath& path) const;
   Outcome send(const Node& node, const Request& request);
   Result<Receipt> carry_out(const Request& request, bool may_make);
-  void pin(const ClusterPath& path, const Node& node);
+  Error not_known(const ClusterPath& path, const Node& silent) const;
 
   NodeClient& client_;
   Placement& placement_;

@@ -96,6 +96,8 @@ Result<std::unique_ptr<GrowingFile>> GrowingFile::resume(Fd file, AppendJournal 
   auto resumed = std::make_unique<GrowingFile>(std::move(file), std::move(journal),
                                                std::move(flush));
   GrowingFile& self = *resumed;
+  // What was appended before may not be flushed yet, and counts: the first append flushes.
+  self.unflushed_ = AppendJournal::kRecords / 2;
   for (std::size_t i = 0; i < whole; ++i) self.remember(run[i]);
   if (whole == 0 && !records->empty()) {
     // The disk lost what it had, or was changed by hand: what is there is kept. Numbers go on above
@@ -225,6 +227,11 @@ void GrowingFile::cut_back() {
 void GrowingFile::end_growth() {
   const std::lock_guard lock(mutex_);
   ended_ = true;
+}
+
+void GrowingFile::go_on() {
+  const std::lock_guard lock(mutex_);
+  ended_ = false;
 }
 
 bool GrowingFile::untouched() {

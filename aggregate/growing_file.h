@@ -59,8 +59,9 @@ class GrowingFile {
   // file was sealed, or its name was taken away), operation_canceled (`body` cannot be read).
   Result<Appended> append(const AppendBytes& body, const std::optional<RequestId>& request);
 
-  // No append is carried out after this: they get no_link.
+  // No append is carried out after this: they get no_link. go_on(): it was not to be.
   void end_growth();
+  void go_on();
   // The same if no append was ever carried out. False: one was.
   bool end_if_untouched();
 

@@ -175,6 +175,7 @@ Result<GrowingFiles::EntryPtr> GrowingFiles::make(const ClusterPath& path) {
     return file.error();
   }
   entry->file = std::make_shared<GrowingFile>(std::move(*file), std::move(*journal), flush());
+  close_least_recent();
   const std::lock_guard lock(mutex_);
   entry->used = ++uses_;
   ++open_;
@@ -265,7 +266,9 @@ Result<void> GrowingFiles::seal(const ClusterPath& path) {
   const EntryPtr entry = find(path);
   if (!entry) {
     const auto found = store_.open_file(path);
-    return found ? Result<void>() : found.error();
+    if (!found) return found.error();
+    if (!found->found.grows) return {};
+    return Error{std::errc::io_error, path.text() + " cannot be sealed: its journal is damaged"};
   }
   auto file = opened(*entry, path);
   if (!file) return file.error();
@@ -274,7 +277,10 @@ Result<void> GrowingFiles::seal(const ClusterPath& path) {
   // What is sealed is believed for ever, so it has to be on the disk, whatever --sync says; and the
   // mode says after a crash that it was complete.
   if (::fdatasync(fd) != 0 || ::fchmod(fd, kSealedMode) != 0 || ::fsync(fd) != 0) {
-    return errno_error(errno, "seal " + path.text());
+    const Error failure = errno_error(errno, "seal " + path.text());
+    (void)::fchmod(fd, kGrowingMode);
+    (*file)->go_on();
+    return failure;
   }
   forget(path, entry);
   store_.index().changed(path);

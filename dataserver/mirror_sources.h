@@ -35,7 +35,9 @@ class MirrorSources {
     bool mdns = false;                 // members are looked for where this server is advertised
     bool registry = false;
   };
-  explicit MirrorSources(Options options) : options_(std::move(options)) {}
+  // `members`: those to go by instead of looking for them.
+  explicit MirrorSources(Options options, std::unique_ptr<Membership> members = nullptr)
+      : options_(std::move(options)), members_(std::move(members)) {}
 
   // The first call looks for the members of the cluster, which takes up to kSearchTime: most
   // servers are never asked to mirror, and need not watch the others. Thread-safe.

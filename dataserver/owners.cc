@@ -15,8 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* kNotes = "owners";
-// A claim that was granted counts as the file until it is made, so long at most.
-constexpr auto kToMake = 60s;
+constexpr const char* kNewNotes = "owners.new";
 // Lines of the notes that are read back; each is an id, a space and a path.
 constexpr std::size_t kMostNotesBytes = 32 << 20;
 
@@ -52,17 +51,8 @@ Owners::Verdict Owners::ask(const ClusterPath& path) {
   {
     const std::lock_guard lock(mutex_);
     const auto found = known_.find(key);
-    if (found == known_.end()) {
-      const auto here = find_beneath(store_.root(), path);
-      if (here && *here) return verdict;
-      if (waiting_.size() >= kMostWaiting) {
-        return {Verdict::Kind::kUncertain, {}, "too many new files at once"};
-      }
-      remember(key, {Known::Kind::kAsking, {}, {}, std::chrono::steady_clock::now()});
-      waiting_.push_back(path);
-      asked_.notify_one();
-      return {Verdict::Kind::kAsking, {}, {}};
-    }
+    // A grant that was not used lapses, for the others count on it no longer.
+    if (found == known_.end() || found->second.lapsed()) return begin_to_ask(path);
     const Known known = found->second;
     if (known.kind == Known::Kind::kAsking) return {Verdict::Kind::kAsking, {}, {}};
     if (known.kind == Known::Kind::kHere) return verdict;
@@ -74,6 +64,19 @@ Owners::Verdict Owners::ask(const ClusterPath& path) {
     owner = known.owner;
   }
   return elsewhere(owner, path);
+}
+
+// With the lock held.
+Owners::Verdict Owners::begin_to_ask(const ClusterPath& path) {
+  const auto here = find_beneath(store_.root(), path);
+  if (here && *here) return {};
+  if (waiting_.size() >= kMostWaiting) {
+    return {Verdict::Kind::kUncertain, {}, "too many new files at once"};
+  }
+  remember(path.text(), {Known::Kind::kAsking, {}, {}, std::chrono::steady_clock::now()});
+  waiting_.push_back(path);
+  asked_.notify_one();
+  return {Verdict::Kind::kAsking, {}, {}};
 }
 
 Owners::Verdict Owners::known(const ClusterPath& path) {
@@ -105,9 +108,8 @@ std::optional<std::string> Owners::claimed_by(const std::string& node_id,
   const auto found = known_.find(key);
   if (found != known_.end()) {
     const Known& known = found->second;
-    const bool young = std::chrono::steady_clock::now() - known.since < kToMake;
     if (known.kind == Known::Kind::kAsking && store_.node_id() < node_id) return store_.node_id();
-    if (known.kind == Known::Kind::kHere && young) return store_.node_id();
+    if (known.kind == Known::Kind::kHere && !known.lapsed()) return store_.node_id();
     // Another one's claim that may have been granted by all.
     if (known.kind == Known::Kind::kElsewhere && known.owner != node_id && known.owner < node_id) {
       return known.owner;
@@ -190,12 +192,12 @@ void Owners::remember(const std::string& path, Known known) {
 }
 
 // With the lock held. What cannot be written is known until the server ends, as without notes.
-void Owners::write_down(const std::string& path, const std::string& owner) {
+bool Owners::write_down(const std::string& path, const std::string& owner) {
   const std::string line = owner + " " + percent_encode_path(path) + "\n";
   const ssize_t n = notes_ ? ::write(notes_.get(), line.data(), line.size()) : -1;
-  if (n != static_cast<ssize_t>(line.size())) {
-    spdlog::warn("an owner could not be noted: path={} owner={}", path, owner);
-  }
+  if (n == static_cast<ssize_t>(line.size())) return true;
+  spdlog::warn("an owner could not be noted: path={} owner={}", path, owner);
+  return false;
 }
 
 void Owners::read_back() {
@@ -218,11 +220,15 @@ void Owners::read_back() {
     if (path) remember(*path, {Known::Kind::kElsewhere, line.substr(0, space), {}, {}});
   }
   // Written anew without what was overwritten or forgotten, then added to.
-  notes_ = Fd(::openat(store_.private_directory(), "owners.new",
-                       O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!notes_) return;
-  for (const auto& [path, known] : known_) write_down(path, known.owner);
-  ::renameat(store_.private_directory(), "owners.new", store_.private_directory(), kNotes);
+  const int folder = store_.private_directory();
+  constexpr int kToAdd = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC;
+  notes_ = Fd(::openat(folder, kNewNotes, kToAdd | O_TRUNC, 0600));
+  bool written = notes_.valid();
+  for (const auto& [path, known] : known_) written = written && write_down(path, known.owner);
+  if (written && ::renameat(folder, kNewNotes, folder, kNotes) == 0) return;
+  // On a full disk the old ones are worth more than a part of them.
+  ::unlinkat(folder, kNewNotes, 0);
+  notes_ = Fd(::openat(folder, kNotes, kToAdd, 0600));
 }
 
 }  // namespace skein

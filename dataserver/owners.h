@@ -36,6 +36,8 @@ class Owners {
   static constexpr std::size_t kMostKnown = 100'000;
   static constexpr std::size_t kMostWaiting = 1000;
   static constexpr std::size_t kThreads = 4;
+  // A claim that was granted counts as the file until it is made, so long at most.
+  static constexpr std::chrono::seconds kToMake{60};
 
   // Both are borrowed. Owners that were learnt before are read from the private folder.
   Owners(FileStore& store, MirrorSources& members);
@@ -75,12 +77,17 @@ class Owners {
     std::string owner;  // Node::key()
     std::string why;
     TimePoint since{};
+
+    bool lapsed() const {
+      return kind == Kind::kHere && std::chrono::steady_clock::now() - since >= kToMake;
+    }
   };
 
+  Verdict begin_to_ask(const ClusterPath& path);
   void work(std::stop_token stop);
   Known find_out(const ClusterPath& path);
   void remember(const std::string& path, Known known);
-  void write_down(const std::string& path, const std::string& owner);
+  bool write_down(const std::string& path, const std::string& owner);
   void read_back();
 
   FileStore& store_;

@@ -27,6 +27,7 @@ Result<void> may_append(const ClusterPath& path, int flags) {
 Result<void> GrowingHandle::find() {
   auto found = sources_.finder.find(path_);
   if (!found) return found.error();
+  sources_.appender.keep_to(path_, found->copies.front().node);
   const std::lock_guard lock(mutex_);
   copies_ = std::move(*found);
   return {};

@@ -26,7 +26,7 @@ class GrowingHandle {
   GrowingHandle(const Sources& sources, ClusterPath path, bool writes)
       : sources_(sources), path_(std::move(path)), writes_(writes) {}
 
-  // Finds the file. Errors: as Downloader::find().
+  // Finds the file, and keeps the appender to the node that has it. Errors: as Downloader::find().
   Result<void> find();
   // Makes the file, empty, if it is not there. Errors: as Appender::append().
   Result<void> make();

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import uuid
 
 import pytest
 
@@ -177,3 +178,20 @@ def test_skein_append_says_what_cannot_be(servers):
     refused = skein("append", "/plain.txt", nodes=[node], input="x\n")
     assert refused.returncode == 1 and "does not grow" in refused.stderr
     assert node.get("/plain.txt").body == b"put\n"
+
+
+@pytest.mark.parametrize("path, body", [("/_aggregate/a.log", b"once\n"),
+                                        ("/_aggregate/a.h5r/T", b"x\n1\n")])
+def test_one_request_id_sent_by_eight_at_once_is_carried_out_once(servers, path, body):
+    node = servers()
+    if node.put(path, body).status == 501:
+        pytest.skip("built without HDF5")
+    turns = 20
+    for _ in range(turns):
+        request = {"Skein-Request-Id": str(uuid.uuid4())}
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(lambda _: node.put(path, body, request, timeout=60), range(8)))
+        assert [reply.status for reply in replies] == [200] * 8, replies
+        assert sum("Skein-Repeated" in reply.headers for reply in replies) == 7
+    content = node.get(path + (".csv" if "h5r" in path else "")).body
+    assert content.count(b"\n") == turns + 1 + ("h5r" in path)

@@ -7,6 +7,7 @@ import pathlib
 import random
 import signal
 import threading
+import uuid
 
 import pytest
 
@@ -186,3 +187,40 @@ def test_more_rows_than_a_reply_may_have_are_413_whatever_the_file_promises(serv
     assert server.get("/promises.h5r/T.npy").status == 413
     few = server.get("/promises.h5r/T.npy?from=-3")
     assert few.status == 200 and len(numpy.load(io.BytesIO(few.body))) == 3
+
+
+def where_ids_lie(file, how):
+    """Something else than a server keeps in /_i_skein."""
+    if how == "another shape":
+        file["_i_skein"] = numpy.zeros((7, 24), numpy.uint8)
+    elif how == "another type":
+        file["_i_skein"] = numpy.zeros((256, 24))
+    elif how == "a group":
+        file.create_group("_i_skein")
+    elif how == "a link":
+        file["_i_skein"] = h5py.SoftLink("/T")
+    else:
+        file["_i_skein"] = "text"
+
+
+@pytest.mark.parametrize("how", ["another shape", "another type", "a group", "a link", "a text"])
+def test_where_request_ids_cannot_be_kept_an_append_with_one_changes_nothing(server, how):
+    path = server.root / "by-hand.h5r"
+    path.write_bytes(container(rows(5)))
+    with h5py.File(path, "a") as file:
+        where_ids_lie(file, how)
+    path.chmod(0o644)
+    before = path.read_bytes()
+    more = io.BytesIO()
+    numpy.save(more, rows(2))
+    target = "/__aggregate_h5r/by-hand.h5r/T"
+    refused = server.put(target, more.getvalue(), {"Skein-Request-Id": str(uuid.uuid4())})
+    assert refused.status == 415 and b"_i_skein" in refused.body, refused
+    assert path.read_bytes() == before
+    assert server.put(target, more.getvalue()).status == 200
+    assert len(numpy.load(io.BytesIO(server.get("/by-hand.h5r/T.npy").body))) == 7
+    assert server.put("/__aggregate_h5r/by-hand.h5r/_i_skein", more.getvalue()).status == 400
+    # What somebody else put there is not touched.
+    assert server.put("/__seal/by-hand.h5r").status == 200
+    with h5py.File(path) as file:
+        assert "_i_skein" in file and len(file["T"]) == 7

@@ -4,10 +4,11 @@ import errno
 import json
 import os
 import subprocess
+import time
 
 import pytest
 
-from harness import eventually
+from harness import SLOW, eventually, skein
 
 
 @pytest.fixture
@@ -167,3 +168,50 @@ def test_an_owner_that_dies_is_an_error_of_the_write(place):
         os.write(fd, b"two\n")
     os.close(fd)
     assert (node.root / "_aggregate" / "a.log").read_bytes() == b"one\n"
+
+
+def outcome(call, *args):
+    """What a call gives, or its errno; none may hang."""
+    began = time.monotonic()
+    try:
+        return call(*args)
+    except OSError as error:
+        return error.errno
+    finally:
+        assert time.monotonic() - began < 25 * SLOW, call
+
+
+OUT_OF_REACH = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENOTCONN, errno.EIO)
+
+
+@pytest.mark.allow_errors
+def test_a_silent_owner_is_an_error_and_what_came_meanwhile_is_whole(servers, mounts):
+    owner, other = servers(), servers()
+    owner.put("/_aggregate/a.log", b"one\n")
+    other.put("/whole.txt", b"whole")
+    mount = mounts(nodes=[owner, other], args=["-o", "deadline_ms=1500"])
+    path, new = (mount.path / "_aggregate" / name for name in ("a.log", "new.log"))
+    with open(path, "ab", buffering=0) as writer, open(path, "rb", buffering=0) as reader:
+        assert reader.read(100) == b"one\n"
+        owner.suspend()
+        try:
+            for _ in range(2):
+                assert outcome(writer.write, b"two\n") in OUT_OF_REACH
+                assert outcome(reader.read, 100) in OUT_OF_REACH
+                # As it was last known, or not at all.
+                assert outcome(lambda: os.stat(path).st_size) in (4, *OUT_OF_REACH)
+                assert outcome((mount.path / "whole.txt").read_bytes) == b"whole"
+                # No other node begins a file of a name that the silent one may have.
+                assert outcome(lambda: open(new, "ab")) in OUT_OF_REACH
+                told = skein("append", "/_aggregate/a.log", nodes=[owner, other], input="x\n")
+                assert told.returncode == 1 and "does not answer" in told.stderr, told
+                assert not (other.root / "_aggregate").exists()
+        finally:
+            owner.resume()
+        eventually(lambda: outcome(writer.write, b"three\n") == 6, 30, "appends go on")
+        content = owner.get("/_aggregate/a.log").body
+        assert reader.read(10_000) == content[4:]
+    # A write that failed in silence may have been carried out: whole, and once.
+    lines = content.splitlines()
+    assert lines[0] == b"one" and lines[-1] == b"three", lines
+    assert set(lines) <= {b"one", b"two", b"three"} and lines.count(b"two") <= 2, lines

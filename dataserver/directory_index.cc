@@ -86,9 +86,10 @@ struct DirectoryIndex::Cached {
   }
 };
 
-DirectoryIndex::DirectoryIndex(int root, std::size_t max_entries, Clock clock)
+DirectoryIndex::DirectoryIndex(int root, std::size_t max_entries, IsTorn is_torn, Clock clock)
     : root_(root),
       max_entries_(max_entries),
+      is_torn_(std::move(is_torn)),
       clock_(std::move(clock)),
       etag_prefix_(make_uuid().substr(0, 13)) {}
 
@@ -160,7 +161,7 @@ void DirectoryIndex::scan_into(Cached& cached, const ClusterPath& path, int dire
   cached.mtime_meanwhile_ns = 0;
   lock.unlock();
   const std::int64_t began_ns = wall_ns();
-  auto scanned = scan(root_, directory, path);
+  auto scanned = scan(root_, directory, path, is_torn_);
   std::unordered_set<std::string_view> names;
   lock.lock();
   cached.scanned = scanned.ok();

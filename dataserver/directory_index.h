@@ -35,8 +35,9 @@ class DirectoryIndex {
   static constexpr std::chrono::milliseconds kPartsTrust{800};
   static constexpr std::chrono::seconds kWritableTrust{30};
 
-  // `root` is borrowed. `now` drives the three trust times.
-  DirectoryIndex(int root, std::size_t max_entries, Clock clock = real_clock());
+  // `root` is borrowed. `clock` drives the three trust times. Who finds a file torn after a scan
+  // says so by changed().
+  DirectoryIndex(int root, std::size_t max_entries, IsTorn is_torn, Clock clock = real_clock());
 
   struct View {
     std::shared_ptr<const std::string> json;
@@ -56,7 +57,7 @@ class DirectoryIndex {
   void made_directory(const ClusterPath& path);
 
   // Something else than a publish happened to the file at `path`: it began or ceased to grow, was
-  // taken away, or grows again after a pause.
+  // taken away, found torn, or grows again after a pause.
   void changed(const ClusterPath& path);
 
   std::size_t cached_entries() const;
@@ -74,6 +75,7 @@ class DirectoryIndex {
 
   const int root_;
   const std::size_t max_entries_;
+  const IsTorn is_torn_;
   const Clock clock_;
   const std::string etag_prefix_;  // differs from run to run
   std::atomic<std::uint64_t> generations_ = 0;

@@ -27,6 +27,8 @@ std::string etag(DirectoryIndex& index, const std::string& name) {
   return view->etag;
 }
 
+const IsTorn none_torn = [](int, const ClusterPath&, const char*, const Found&) { return false; };
+
 void seal_by_hand(const ScratchStore& s, const std::string& name) {
   REQUIRE(::chmod(s.on_disk(name).c_str(), 0440) == 0);
 }
@@ -99,7 +101,7 @@ TEST_CASE("index: names put in and taken out by hand are seen at once") {
 TEST_CASE("index: what is believed for a time is looked at again after it") {
   ScratchStore s;
   ManualClock time;
-  DirectoryIndex index(s.store->root(), 1000, time.clock());
+  DirectoryIndex index(s.store->root(), 1000, none_torn, time.clock());
   REQUIRE(s.put("sub/a", "1"));
   s.write_by_hand("growing", "1");
   CHECK(list(index, "") == Listing({{"sub", {1, 1}}, {"growing", {0, 1}}}));
@@ -115,7 +117,7 @@ TEST_CASE("index: what is believed for a time is looked at again after it") {
 TEST_CASE("index: an old file that somebody writes to again is noticed after its trust time") {
   ScratchStore s;
   ManualClock time;
-  DirectoryIndex index(s.store->root(), 1000, time.clock());
+  DirectoryIndex index(s.store->root(), 1000, none_torn, time.clock());
   s.write_by_hand("old", "1");
   const timespec hour_ago[2] = {{::time(nullptr) - 3600, 0}, {::time(nullptr) - 3600, 0}};
   REQUIRE(::utimensat(AT_FDCWD, s.on_disk("old").c_str(), hour_ago, 0) == 0);
@@ -128,7 +130,7 @@ TEST_CASE("index: an old file that somebody writes to again is noticed after its
 TEST_CASE("index: a name put in by hand in the moment of a publish is found within its trust time") {
   ScratchStore s;
   ManualClock time;
-  DirectoryIndex index(s.store->root(), 1000, time.clock());
+  DirectoryIndex index(s.store->root(), 1000, none_torn, time.clock());
   REQUIRE(s.put("d/a", "1"));
   CHECK(list(index, "d").size() == 1);
   const auto began = DirectoryIndex::now();
@@ -144,7 +146,7 @@ TEST_CASE("index: a name put in by hand in the moment of a publish is found with
 
 TEST_CASE("index: a publish that the scan has seen already is not listed twice") {
   ScratchStore s;
-  DirectoryIndex index(s.store->root(), 1000);
+  DirectoryIndex index(s.store->root(), 1000, none_torn);
   const auto began = DirectoryIndex::now();
   s.write_by_hand("d/a", "1");
   seal_by_hand(s, "d/a");
@@ -157,7 +159,7 @@ TEST_CASE("index: a publish that the scan has seen already is not listed twice")
 
 TEST_CASE("index: the bound on cached names is kept, the least recently used go") {
   ScratchStore s;
-  DirectoryIndex index(s.store->root(), 25);
+  DirectoryIndex index(s.store->root(), 25, none_torn);
   for (int d = 0; d < 5; ++d) {
     for (int f = 0; f < 10; ++f) {
       REQUIRE(s.put("d" + std::to_string(d) + "/" + std::to_string(f), "x"));

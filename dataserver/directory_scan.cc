@@ -87,7 +87,7 @@ Result<Summary> summarize(int directory) {
   return summary;
 }
 
-Result<Scan> scan(int root, int directory, const ClusterPath& path) {
+Result<Scan> scan(int root, int directory, const ClusterPath& path, const IsTorn& is_torn) {
   Scan result;
   const auto now = std::chrono::system_clock::now().time_since_epoch() - kSettleTime;
   const auto settled_before = std::chrono::nanoseconds(now).count();
@@ -109,7 +109,7 @@ Result<Scan> scan(int root, int directory, const ClusterPath& path) {
     }
     if ((*found)->kind == Found::Kind::kDirectory) {
       result.directories.push_back(scan_directory(directory, name, **found));
-    } else if ((*found)->kind == Found::Kind::kFile) {
+    } else if ((*found)->kind == Found::Kind::kFile && !is_torn(directory, path, name, **found)) {
       add_file(result, name, **found, settled_before, sizes_are_told);
     }
   });

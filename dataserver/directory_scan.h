@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,8 +55,11 @@ struct Scan {
 // size is believed.
 inline constexpr std::chrono::seconds kSettleTime{10};
 
-// Private names, and what is neither file nor directory, are left out; a symlink counts as what it
-// leads to if that is inside the root. `path` is the place of `directory` below `root`.
-Result<Scan> scan(int root, int directory, const ClusterPath& path);
+// Is the file `name` in the open directory at the path one that lost bytes and is not served?
+using IsTorn = std::function<bool(int directory, const ClusterPath&, const char* name, const Found&)>;
+
+// Private names, and what is neither file nor directory, or torn, are left out; a symlink counts as
+// what it leads to if that is inside the root. `path` is the place of `directory` below `root`.
+Result<Scan> scan(int root, int directory, const ClusterPath& path, const IsTorn& is_torn);
 
 }  // namespace skein

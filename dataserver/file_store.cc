@@ -21,6 +21,8 @@ namespace {
 // Files up to this size are let in for so long on one look at the free space.
 constexpr std::uint64_t kSmallBytes = 64 * 1024;
 constexpr std::chrono::milliseconds kSpaceTrust{20};
+// A reader waits so long for the verdict on a suspected file; clients give up after 5 to 10 s.
+constexpr std::chrono::seconds kVerdictTime{2};
 constexpr mode_t kStagedMode = 0600;
 // A disk that takes longer for a flush is taken for broken.
 constexpr std::chrono::seconds kFlushDeadline{60};
@@ -91,7 +93,10 @@ FileStore::FileStore(Fd root, std::string root_name, PrivateFolder private_folde
       root_(std::move(root)),
       private_(std::move(private_folder)),
       lost_writes_(std::move(lost_writes)),
-      index_(root_.get(), options.index_entries) {
+      index_(root_.get(), options.index_entries,
+             [this](int directory, const ClusterPath& parent, const char* name,
+                    const Found& found) { return is_torn(directory, parent, name, found); }),
+      verification_([this](const ClusterPath& path) { index_.changed(path); }) {
   if (!options_.sync) return;
   if (const auto found = found_at(root_.get())) root_device_ = found->device;
   gate_ = std::make_unique<SyncGate>(SyncGate::filesystem_of(root_.get()));
@@ -106,7 +111,7 @@ void FileStore::drop_leftovers() {
   }
 }
 
-Result<FileStore::OpenFile> FileStore::open_file(const ClusterPath& path) const {
+Result<FileStore::OpenFile> FileStore::open_file(const ClusterPath& path) {
   // Without O_NONBLOCK a fifo put into the folder would hold the thread.
   auto fd = open_beneath(root_.get(), path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!fd) return fd.error();
@@ -125,7 +130,7 @@ Result<FileStore::OpenFile> FileStore::open_file(const ClusterPath& path) const 
   if (verdict == MarkVerdict::kTorn) return torn(path, *mark, *found);
   if (verdict == MarkVerdict::kChanged) return file;
   if (lost_writes_->suspects(mark->mtime_ns)) {
-    const auto whole = is_whole(file, *mark);
+    const auto whole = is_whole(path, file, *mark);
     if (!whole) return whole.error();
     if (!*whole) return torn(path, *mark, *found);
   }
@@ -133,15 +138,43 @@ Result<FileStore::OpenFile> FileStore::open_file(const ClusterPath& path) const 
   return file;
 }
 
-Result<bool> FileStore::is_whole(const OpenFile& file, const FileMark& mark) const {
+Result<bool> FileStore::is_whole(const ClusterPath& path, const OpenFile& file,
+                                 const FileMark& mark) {
   const Found& found = file.found;
   // What was never written, or never reached the disk, shows as a hole now.
   if (!mark.checksum) return !mark.dense || is_dense(file.fd.get(), found.size_bytes);
-  return lost_writes_->holds(file.fd.get(), found.inode ^ found.device << 40, *mark.checksum);
+  const auto verdict = verification_.verdict(file.fd.get(), path, found, *mark.checksum,
+                                             Deadline::after(kVerdictTime));
+  if (!verdict) return verdict.error();
+  if (*verdict == Verification::Verdict::kUnknown) {
+    return Error{std::errc::timed_out, path.text() + " is being compared with its checksum after an "
+                                                     "unclean stop of this node; ask again"};
+  }
+  return *verdict == Verification::Verdict::kWhole;
 }
 
-Error FileStore::torn(const ClusterPath& path, const FileMark& mark, const Found& found) const {
+// For listings, which wait for nothing: what is not known yet is listed, and begun.
+bool FileStore::is_torn(int directory, const ClusterPath& parent, const char* name,
+                        const Found& found) {
+  if (verification_.known(found) == Verification::Verdict::kTorn) return true;
+  if (found.writable || !lost_writes_->suspects(found.mtime_ns)) return false;
+  const Fd fd(::openat(directory, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+  const auto mark = fd ? read_mark(fd.get()) : std::nullopt;
+  if (!mark || judge(*mark, found) == MarkVerdict::kChanged) return false;
+  if (judge(*mark, found) == MarkVerdict::kTorn) return true;
+  if (!mark->checksum) return mark->dense && !is_dense(fd.get(), found.size_bytes);
+  if (const auto path = parent.child(name)) {
+    verification_.begin(fd.get(), *path, found, *mark->checksum);
+  }
+  return false;
+}
+
+Error FileStore::torn(const ClusterPath& path, const FileMark& mark, const Found& found) {
   ++torn_;
+  if (verification_.known(found) != Verification::Verdict::kTorn) {
+    verification_.remember_torn(found);
+    index_.changed(path);
+  }
   spdlog::error("file damaged by an unclean stop, not served: path={} acknowledged_bytes={} "
                 "found_bytes={}",
                 path.text(), mark.size_bytes, found.size_bytes);

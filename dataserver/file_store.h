@@ -21,6 +21,7 @@
 #include "dataserver/private_folder.h"
 #include "dataserver/staged_file.h"
 #include "dataserver/sync_gate.h"
+#include "dataserver/verification.h"
 
 namespace skein {
 
@@ -51,8 +52,9 @@ class FileStore {
     std::optional<std::uint64_t> checksum;  // as it was published (core/checksum.h)
   };
   // A regular file. Errors: no_such_file_or_directory (also for what is neither file nor
-  // directory), is_a_directory, permission_denied, io_error (it lost bytes in an unclean stop).
-  Result<OpenFile> open_file(const ClusterPath& path) const;
+  // directory), is_a_directory, permission_denied, io_error (it lost bytes in an unclean stop),
+  // timed_out (whether it did is still being found out).
+  Result<OpenFile> open_file(const ClusterPath& path);
 
   // Who finds out that the name is taken: looking first is one system call more for a small file,
   // and saves a large one from being received for nothing.
@@ -104,8 +106,9 @@ class FileStore {
  private:
   FileStore(Fd root, std::string root_name, PrivateFolder private_folder,
             std::unique_ptr<LostWrites> lost_writes, Options options);
-  Result<bool> is_whole(const OpenFile& file, const FileMark& mark) const;
-  Error torn(const ClusterPath& path, const FileMark& mark, const Found& found) const;
+  Result<bool> is_whole(const ClusterPath& path, const OpenFile& file, const FileMark& mark);
+  bool is_torn(int directory, const ClusterPath& parent, const char* name, const Found& found);
+  Error torn(const ClusterPath& path, const FileMark& mark, const Found& found);
   void drop_leftovers();
   Result<StagedFile> new_stage(int directory);
   // The bytes of the file.
@@ -117,9 +120,10 @@ class FileStore {
   const PrivateFolder private_;
   const std::unique_ptr<LostWrites> lost_writes_;
   DirectoryIndex index_;
+  Verification verification_;
   std::uint64_t root_device_ = 0;
   std::unique_ptr<SyncGate> gate_;
-  mutable std::atomic<std::uint64_t> torn_ = 0;
+  std::atomic<std::uint64_t> torn_ = 0;
   std::atomic<std::int64_t> space_trusted_until_ns_ = 0;  // steady clock
 };
 

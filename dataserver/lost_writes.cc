@@ -11,15 +11,11 @@
 #include <fstream>
 #include <sstream>
 
-#include "core/checksum.h"
-
 namespace skein {
 namespace {
 
 constexpr const char* kName = "session";
 constexpr std::size_t kMostText = 4096;
-constexpr std::size_t kMostRemembered = 1'000'000;
-constexpr std::size_t kBlockBytes = 256 * 1024;
 // Linux 6.8; older kernels answer with the number that may be used again.
 constexpr unsigned kMountIdUnique = 0x4000;
 
@@ -95,27 +91,6 @@ bool LostWrites::suspects(std::int64_t mtime_ns) const {
   return std::any_of(windows_.begin(), windows_.end(), [&](const Window& window) {
     return mtime_ns >= window.from_ns && mtime_ns <= window.until_ns;
   });
-}
-
-Result<bool> LostWrites::holds(int fd, std::uint64_t identity, std::uint64_t checksum) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (whole_.contains(identity)) return true;
-  }
-  Checksum sum;
-  std::vector<char> block(kBlockBytes);
-  for (off_t at = 0;;) {
-    const ssize_t n = ::pread(fd, block.data(), block.size(), at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno_error(errno, "verify file");
-    if (n == 0) break;
-    sum.add(std::span(block).first(static_cast<std::size_t>(n)));
-    at += n;
-  }
-  if (sum.value() != checksum) return false;
-  const std::lock_guard lock(mutex_);
-  if (whole_.size() < kMostRemembered) whole_.insert(identity);
-  return true;
 }
 
 }  // namespace skein

@@ -14,9 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "core/error.h"
@@ -44,9 +42,6 @@ class LostWrites {
 
   // May a file whose bytes were last written at `mtime_ns` (since 1970) have lost some?
   bool suspects(std::int64_t mtime_ns) const;
-  // Has the file these bytes? Reads them all, once in the life of the server; `identity` is the
-  // file's own number. Errors: as read(2).
-  Result<bool> holds(int fd, std::uint64_t identity, std::uint64_t checksum);
 
  private:
   struct Window {
@@ -58,9 +53,6 @@ class LostWrites {
   Fd session_;
   std::vector<Window> windows_;
   std::atomic<std::int64_t> renewed_ns_ = 0;  // steady clock
-
-  std::mutex mutex_;  // guards everything below
-  std::unordered_set<std::uint64_t> whole_;  // by identity
 };
 
 }  // namespace skein

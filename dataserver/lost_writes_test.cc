@@ -10,7 +10,6 @@
 #include <fstream>
 #include <string>
 
-#include "core/checksum.h"
 #include "dataserver/file_mark.h"
 
 using namespace skein;
@@ -78,21 +77,6 @@ TEST_CASE("lost writes: windows are bounded, the oldest goes first") {
   const auto last = LostWrites::open(folder.fd.get(), "boot/19");
   CHECK_FALSE((*last)->suspects(100'000 * kSecond));
   CHECK((*last)->suspects(1'900'000 * kSecond));
-}
-
-TEST_CASE("lost writes: zeros of the right length are told from the bytes") {
-  const Folder folder;
-  auto writes = LostWrites::open(folder.fd.get(), "boot/1");
-  const std::string bytes(700'000, 'x');
-  std::ofstream(folder.path / "whole") << bytes;
-  std::ofstream(folder.path / "zeros") << std::string(bytes.size(), '\0');
-  const Fd whole(::open((folder.path / "whole").c_str(), O_RDONLY | O_CLOEXEC));
-  const Fd zeros(::open((folder.path / "zeros").c_str(), O_RDONLY | O_CLOEXEC));
-  CHECK(*(*writes)->holds(whole.get(), 1, checksum_of(bytes)));
-  CHECK_FALSE(*(*writes)->holds(zeros.get(), 2, checksum_of(bytes)));
-  CHECK_FALSE(*(*writes)->holds(zeros.get(), 2, checksum_of(bytes)));
-  // Once it was found whole it is not read again.
-  CHECK(*(*writes)->holds(zeros.get(), 1, checksum_of(bytes)));
 }
 
 TEST_CASE("lost writes: a file with holes is told from a dense one") {

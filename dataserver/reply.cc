@@ -80,6 +80,7 @@ Reply refusal(int status, std::string_view why) {
 
 Reply refusal_of(const Error& error) {
   Reply reply = refusal(status_of(error.code), error.what);
+  if (reply.status == 503) reply.add_field("Retry-After", "2");
   if (reply.status == 405) reply.add_field("Allow", "GET, HEAD, OPTIONS");
   return reply;
 }

@@ -49,6 +49,7 @@ HttpConnection::HttpConnection(Fd socket, Surroundings around, std::chrono::mill
     : site_(around.site),
       metrics_(around.metrics),
       drain_budget_(around.drain_budget),
+      side_threads_(around.side_threads),
       gate_(around.gate),
       stall_(stall),
       stream_(std::move(socket)) {
@@ -68,8 +69,11 @@ Turn HttpConnection::take_turn(Workbench& bench) {
       case State::kLast: end = wait_for_pending(bench); break;
       case State::kFarewell: end = read_away(bench); break;
     }
-    if (end) return *end;
+    if (!end) continue;
+    settle(bench);
+    return *end;
   }
+  settle(bench);
   return {.again = true};
 }
 
@@ -105,13 +109,14 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
     finish_pending(bench);
     const bool patient = holding() && output_.bytes() <= kMaxQueuedBytes;
     if (!patient && !send()) return Turn{.close = true};
-    if (overfull()) return wait_for_output();
+    if (overfull()) return wait_for_output(bench);
   }
   if (stream_.buffered().empty()) {
     const auto filled = stream_.fill();
-    if (!filled) return end_input(InputEnd::kBroken);
+    if (!filled) return end_input(InputEnd::kBroken, bench);
     // Nothing waits, so now is the time for the replies, unless their reader must not get them yet.
     const bool quiet = *filled == HttpStream::Fill::kWouldBlock;
+    if (quiet) settle(bench);
     if (quiet && !output_.empty() && !holds_replies_ && !send()) return Turn{.close = true};
   }
   if (output_.bytes() > kSendBytes && !holds_replies_ && !send()) return Turn{.close = true};
@@ -121,15 +126,15 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
     ::poll(&p, 1, static_cast<int>(kStay.count()));
     if ((p.revents & POLLOUT) != 0) {
       if (!send()) return Turn{.close = true};
-      return more_output_ ? wait() : Step();
+      return more_output_ ? wait(bench) : Step();
     }
-    if ((p.revents & POLLIN) == 0) return wait();
+    if ((p.revents & POLLIN) == 0) return wait(bench);
   }
   // While a flush is awaited its end must not wait for us.
   const bool awaits = held_ || !pending_.empty();
   const auto head = stream_.read_head(Deadline::after(awaits ? 0ms : kStay));
   if (head && *head) return take_head(**head, bench);
-  if (head) return end_input(InputEnd::kOrderly);
+  if (head) return end_input(InputEnd::kOrderly, bench);
   if (head.error().code == std::errc::timed_out) {
     if (stream_.buffered().empty()) {
       deadline_.reset();
@@ -139,7 +144,7 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
       say_farewell(refusal(408, "the request was not complete in time"), bench);
       return std::nullopt;
     }
-    return wait();
+    return wait(bench);
   }
   if (head.error().code == std::errc::message_size) {
     say_farewell(refusal_of_head(head.error()), bench);
@@ -147,12 +152,13 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
   }
   // Cut inside a head; what was asked before it gets its replies if they can still go.
   send();
-  return end_input(InputEnd::kBroken);
+  return end_input(InputEnd::kBroken, bench);
 }
 
 // The client has said all, and may still be listening, or is gone. What has come whole is processed
 // in any case.
-HttpConnection::Step HttpConnection::end_input(InputEnd how) {
+HttpConnection::Step HttpConnection::end_input(InputEnd how, Workbench& bench) {
+  settle(bench);
   request_ = {};
   body_.reset();
   hold_until_.reset();
@@ -170,7 +176,7 @@ HttpConnection::Step HttpConnection::wait_for_pending(Workbench& bench) {
   finish_pending(bench);
   if (pending_.empty() && state_ == State::kLast) state_ = State::kFarewell;
   if (pending_.empty()) return std::nullopt;
-  return wait_for_output();
+  return wait_for_output(bench);
 }
 
 HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench& bench) {
@@ -220,6 +226,7 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
     output_.add("HTTP/1.1 100 Continue\r\n\r\n");
     if (!send()) return Turn{.close = true};
   }
+  settle(bench);
   body_.emplace(stream_, framing);
   state_ = State::kBody;
   deadline_ = in(stall_);
@@ -263,12 +270,12 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
         say_farewell(refusal(408, "the request body stalled"), bench);
         return std::nullopt;
       }
-      return wait();
+      return wait(bench);
     } else if (n.error().code == std::errc::bad_message) {
       say_farewell(refusal(400, n.error().what), bench);
       return std::nullopt;
     } else {
-      return end_input(InputEnd::kBroken);
+      return end_input(InputEnd::kBroken, bench);
     }
   }
 }

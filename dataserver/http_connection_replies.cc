@@ -70,7 +70,8 @@ bool HttpConnection::holding() const {
   return hold_until_ && (inside_request() || !passed(hold_until_));
 }
 
-Turn HttpConnection::wait() {
+Turn HttpConnection::wait(Workbench& bench) {
+  settle(bench);
   const bool holds = holding();
   if (!output_.empty() && !holds && !send()) return {.close = true};
   if (passed(output_deadline_)) return {.close = true};
@@ -90,8 +91,8 @@ Turn HttpConnection::wait() {
   return turn;
 }
 
-Turn HttpConnection::wait_for_output() {
-  Turn turn = wait();
+Turn HttpConnection::wait_for_output(Workbench& bench) {
+  Turn turn = wait(bench);
   turn.input = false;
   return turn;
 }
@@ -113,6 +114,11 @@ void HttpConnection::finish_request(Workbench& bench) {
   if (holds_replies_ && !waits_for_replies_ && request_.keep_alive) hold_until_ = in(hold_);
   Request request = std::exchange(request_, {});
   if (!request.keep_alive) state_ = State::kLast;
+  if (gathers(request)) {
+    gather(std::move(request), bench);
+    return;
+  }
+  settle(bench);
   if (gate_ && request.sink->publishes()) request.ticket = gate_->ticket();
   if (request.ticket != 0 || !pending_.empty() || !request.sink->ready()) {
     pending_bytes_ += request.body_bytes;
@@ -120,6 +126,48 @@ void HttpConnection::finish_request(Workbench& bench) {
   } else {
     answer(std::move(request), bench);
   }
+}
+
+bool HttpConnection::gathers(const Request& request) {
+  // More has come already, or waiting would gain nothing.
+  if (gate_ || !pending_.empty() || !request.keep_alive || !request.sink->publishes() ||
+      stream_.buffered().empty() || !request.sink->ready()) {
+    return false;
+  }
+  if (!has_side_thread_) has_side_thread_ = side_threads_.try_acquire();
+  return has_side_thread_;
+}
+
+void HttpConnection::gather(Request request, Workbench& bench) {
+  gathered_.push_back(std::move(request));
+  if (gathered_.size() < kLot) return;
+  collect(bench);
+  handed_over_.swap(gathered_);
+  bench.side.start([this] {
+    for (Request& request : handed_over_) {
+      replies_.push_back(request.sink->finish());
+      request.sink.reset();
+    }
+  });
+}
+
+// Takes back what the side thread has.
+void HttpConnection::collect(Workbench& bench) {
+  if (handed_over_.empty()) return;
+  bench.side.wait();
+  for (std::size_t i = 0; i < handed_over_.size(); ++i) {
+    queue(std::move(replies_[i]), handed_over_[i], bench);
+  }
+  handed_over_.clear();
+  replies_.clear();
+}
+
+// Finishes what was gathered: before any other request is, and before the turn ends.
+void HttpConnection::settle(Workbench& bench) {
+  collect(bench);
+  for (Request& request : gathered_) answer(std::move(request), bench);
+  gathered_.clear();
+  if (std::exchange(has_side_thread_, false)) side_threads_.release();
 }
 
 void HttpConnection::finish_pending(Workbench& bench) {
@@ -193,10 +241,10 @@ HttpConnection::Step HttpConnection::read_away(Workbench& bench) {
     if (blocks == kBlocksAway) return Turn{.again = true};
     const auto n = stream_.read(bench.block().first(kAwayBytes), Deadline::after(0ms));
     if (!n && n.error().code != std::errc::timed_out) return Turn{.close = true};
-    if (!n) return wait();
+    if (!n) return wait(bench);
     input_ended_ = *n == 0;
   }
-  return output_.empty() ? Turn{.close = true} : wait_for_output();
+  return output_.empty() ? Turn{.close = true} : wait_for_output(bench);
 }
 
 }  // namespace skein

@@ -6,6 +6,8 @@
 
 #include <cstdio>
 #include <memory>
+#include <semaphore>
+#include <thread>
 
 #include <spdlog/spdlog.h>
 
@@ -188,11 +190,13 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
   Appends appends(**store, **growing, tables, owners);
   Site site(**store, shelf, appends, tables, mirror, status, metrics);
   MemoryBudget drain_budget(kDrainBudgetBytes);
+  // With more of them than spare processors they would only take turns with their owners.
+  std::counting_semaphore<> side_threads(std::thread::hardware_concurrency() / 2);
   auto http = PeerLoop::start(
       std::move(*listener),
       {.threads = options.threads, .max_peers = allowed_connections(options.connections)},
       [&](Fd socket) {
-        const HttpConnection::Surroundings around{site, metrics, drain_budget,
+        const HttpConnection::Surroundings around{site, metrics, drain_budget, side_threads,
                                                   (*store)->gate()};
         return std::make_unique<HttpConnection>(std::move(socket), around, options.stall);
       },

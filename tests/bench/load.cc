@@ -8,6 +8,9 @@
 //          GETs PATH COUNT times on one kept connection, prints each reply's time
 //        bench-load writers HOST PORT PREFIX SIZE_BYTES COUNT CONNECTIONS
 //          as put, but each connection waits for a reply before it sends the next file
+//        bench-load flushes DIRECTORY SIZE_BYTES COUNT BATCH
+//          what the disk can do: COUNT files, BATCH at a time written, flushed by one syncfs(2), given
+//          their names, and flushed once more, as a file needs that is seen whole or not at all
 //        bench-load scan DIRECTORY
 //          the bare getdents + statx loop that listings are compared with
 // Prints one JSON object. Exit status: 0, or 1 if any reply was not 2xx/304 or a connection failed.
@@ -148,6 +151,30 @@ void ask(const Target& target, long count, const std::string& etag) {
   std::printf("],\"bytes\":%llu}\n", static_cast<unsigned long long>(bytes));
 }
 
+void flushes(const char* name, std::size_t size, long count, long batch) {
+  ::mkdir(name, 0755);
+  const skein::Fd directory(::open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::string body(size, 'x');
+  const double seconds = timed(1, [&](int) {
+    for (long n = 0; n < count; n += batch) {
+      std::vector<skein::Fd> files;
+      for (long i = 0; i < batch; ++i) {
+        files.emplace_back(::openat(directory.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0440));
+        const ssize_t written = ::write(files.back().get(), body.data(), size);
+        if (written != static_cast<ssize_t>(size)) fail("write");
+      }
+      if (::syncfs(directory.get()) != 0) fail("syncfs");
+      for (long i = 0; i < batch; ++i) {
+        const std::string file = std::to_string(n + i);
+        const int fd = files[static_cast<std::size_t>(i)].get();
+        if (::linkat(fd, "", directory.get(), file.c_str(), AT_EMPTY_PATH) != 0) fail("linkat");
+      }
+      if (::syncfs(directory.get()) != 0) fail("syncfs");
+    }
+  });
+  std::printf("{\"seconds\":%.6f,\"per_s\":%.1f}\n", seconds, static_cast<double>(count) / seconds);
+}
+
 void scan(const char* directory) {
   const auto start = SteadyClock::now();
   DIR* dir = ::opendir(directory);
@@ -174,6 +201,10 @@ int main(int argc, char** argv) {
   const std::string verb = argc > 1 ? argv[1] : "";
   if (verb == "scan" && argc == 3) {
     scan(argv[2]);
+    return 0;
+  }
+  if (verb == "flushes" && argc == 6) {
+    flushes(argv[2], std::strtoull(argv[3], nullptr, 10), std::atol(argv[4]), std::atol(argv[5]));
     return 0;
   }
   if (argc < 6) fail("see the head of load.cc for usage");

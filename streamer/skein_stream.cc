@@ -1,21 +1,22 @@
 #include "streamer/skein_stream.h"
 
 #include <algorithm>
-#include <cstring>
-#include <exception>
 #include <string>
 
+#include "streamer/c_interface.h"
 #include "streamer/series_writer.h"
 #include "streamer/skein_log.h"
 
 using skein::Error;
 using skein::Result;
+using skein::c_interface::deadline_of;
+using skein::c_interface::error_text;
+using skein::c_interface::fill;
+using skein::c_interface::guarded;
+using skein::c_interface::say;
+using skein::c_interface::wrong;
 
 // Opaque to callers.
-struct skein_cluster {
-  std::unique_ptr<skein::Membership> membership;
-  skein::NodeClient client{std::chrono::milliseconds(5000)};
-};
 struct skein_series {
   std::unique_ptr<skein::SeriesWriter> writer;
   std::vector<std::uint64_t> missing;  // after finish
@@ -25,48 +26,6 @@ namespace {
 
 // Most numbers that skein_series_missing() can name.
 constexpr std::size_t kMostMissing = 1'000'000;
-
-// The one state outside handles: each thread's last error, as errno is.
-std::string& error_text() {
-  thread_local std::string text;
-  return text;
-}
-
-int status_of(std::errc code) {
-  switch (code) {
-    case std::errc::invalid_argument:
-    case std::errc::filename_too_long:
-    case std::errc::bad_message:
-    case std::errc::operation_not_permitted: return SKEIN_WRONG;
-    case std::errc::file_exists: return SKEIN_EXISTS;
-    case std::errc::no_buffer_space: return SKEIN_FULL;
-    case std::errc::host_unreachable: return SKEIN_NO_NODE;
-    case std::errc::timed_out: return SKEIN_TIMED_OUT;
-    default: return SKEIN_FAILED;
-  }
-}
-
-int say(const Error& error) {
-  error_text() = error.what;
-  return status_of(error.code);
-}
-
-int wrong(const char* why) { return say({std::errc::invalid_argument, why}); }
-
-// Nothing passes the C interface: memory may run out, threads may not start.
-template <typename Call>
-int guarded(const Call& call) {
-  try {
-    return call();
-  } catch (const std::exception& thrown) {
-    error_text() = thrown.what();
-    return SKEIN_FAILED;
-  }
-}
-
-skein::Deadline deadline_of(int wait_ms) {
-  return skein::Deadline::after(std::chrono::milliseconds(std::max(0, wait_ms)));
-}
 
 Result<skein::SeriesMetadata> metadata_of(const char* json) {
   if (json == nullptr) return skein::SeriesMetadata{};
@@ -275,20 +234,11 @@ int skein_series_counters(skein_series* series, skein_counters* counters) {
       return wrong("counters: set struct_bytes");
     }
     const auto now = series->writer->counters();
-    *counters = {.struct_bytes = sizeof *counters,
-                 .accepted_frames = now.accepted_frames,
-                 .stored_frames = now.stored_frames,
-                 .failed_frames = now.failed_frames,
-                 .coding_frames = now.encoding.frames,
-                 .queued_bytes = now.files.queued_bytes,
-                 .sent_bytes = now.files.sent_bytes,
-                 .offered_again_files = now.files.offered_again_files,
-                 .headroom_s = now.files.headroom_s,
-                 .spilled_files = now.files.spilled_files,
-                 .spilled_bytes = now.files.spilled_bytes,
-                 .slowest_node = {}};
-    std::strncpy(counters->slowest_node, now.files.slowest_node.c_str(),
-                 sizeof counters->slowest_node - 1);
+    fill(*counters, now.files);
+    counters->accepted_frames = now.accepted_frames;
+    counters->stored_frames = now.stored_frames;
+    counters->failed_frames = now.failed_frames;
+    counters->coding_frames = now.encoding.frames;
     return static_cast<int>(SKEIN_OK);
   });
 }

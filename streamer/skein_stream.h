@@ -1,9 +1,11 @@
-/* Records image series into a Skein cluster: the C interface of libskein-streamer.
+/* Records image series, and files of any kind, into a Skein cluster: the C interface of
+ * libskein-streamer.
  *
  * Every call returns SKEIN_OK or says what went wrong; skein_error_text() has the sentence. Nothing
- * is thrown. A cluster handle may be used by several threads, and outlives its series. Of a series,
- * skein_series_submit(), _event() and _counters() may be called by several threads at once;
- * _finish() and _close() by one, when no other call is under way.
+ * is thrown. A cluster handle may be used by several threads, and outlives its series and files. Of
+ * a series, skein_series_submit(), _event() and _counters() may be called by several threads at
+ * once, of files skein_files_put(), _wait(), _flush() and _counters(); _finish(), _failures(),
+ * _missing() and _close() by one, when no other call is under way.
  *
  * Pixels are an array [width][height][depth] with strides in bytes, x along the width. Manual page:
  * skein-streamer(3). Structures are set up by their _init() function, so that later versions can
@@ -20,15 +22,17 @@ extern "C" {
 
 typedef struct skein_cluster skein_cluster;
 typedef struct skein_series skein_series;
+typedef struct skein_files skein_files;
 
 enum {
   SKEIN_OK = 0,
   SKEIN_WRONG = 1,      /* an argument, or a call at the wrong time; nothing happened */
-  SKEIN_EXISTS = 2,     /* the series, or the frame's number, is taken */
-  SKEIN_FULL = 3,       /* no room until the deadline; the frame was not accepted */
+  SKEIN_EXISTS = 2,     /* the series, the frame's number or the file's name is taken */
+  SKEIN_FULL = 3,       /* no room until the deadline; the frame or file was not accepted */
   SKEIN_NO_NODE = 4,    /* no node of the cluster answers */
-  SKEIN_TIMED_OUT = 5,  /* frames are still on their way; call again */
-  SKEIN_INCOMPLETE = 6, /* finish: frames are missing; skein_series_missing() names them */
+  SKEIN_TIMED_OUT = 5,  /* something is still on its way; call again */
+  SKEIN_INCOMPLETE = 6, /* finish: something is missing; skein_series_missing(), or
+                           skein_files_failures(), names it */
   SKEIN_FAILED = 7      /* anything else */
 };
 
@@ -52,7 +56,7 @@ void skein_log_to(skein_log_function function, void* context);
  * others are looked for; NULL = mDNS and this host's registry. Waits `settle_ms` at most. */
 int skein_cluster_open(const char* cluster, const char* nodes, int settle_ms,
                        skein_cluster** opened);
-/* After its last series is closed. NULL is nothing. */
+/* After its last series and files are closed. NULL is nothing. */
 void skein_cluster_close(skein_cluster* cluster);
 
 typedef struct skein_series_options {
@@ -68,7 +72,8 @@ typedef struct skein_series_options {
   const char* dim_order;     /* default "XYCZT" */
   uint64_t queue_bytes;      /* most bytes accepted and not stored; default 256 MiB */
   unsigned encode_threads;   /* 0 = half of the processors */
-  const char* recovery_folder; /* keeps what no node takes; NULL = nothing is kept */
+  const char* recovery_folder; /* keeps what no node takes; NULL = its bytes are gone, and it is
+                                  named all the same */
   int spill;                   /* not 0: what no longer fits the queue goes there, and is sent later */
   uint64_t spill_bytes;        /* most bytes of that; default 16 GiB */
 } skein_series_options;
@@ -100,7 +105,7 @@ size_t skein_series_missing(skein_series* series, uint64_t* indices, size_t most
 
 typedef struct skein_counters {
   size_t struct_bytes; /* set by the caller: sizeof(skein_counters) */
-  uint64_t accepted_frames, stored_frames, failed_frames;
+  uint64_t accepted_frames, stored_frames, failed_frames; /* or files */
   uint64_t coding_frames;            /* before the encoder */
   uint64_t queued_bytes, sent_bytes; /* of files */
   uint64_t offered_again_files;
@@ -119,6 +124,53 @@ int skein_cluster_send_left_behind(skein_cluster* cluster, const char* folder, i
 
 /* What is not stored yet is given up: finish first. NULL is nothing. */
 void skein_series_close(skein_series* series);
+
+/* Files as they are, each under its own path. A node that dies, stops or fills up costs none. */
+
+/* How a file ended: `error` NULL, it is stored; else why not. Once for each accepted file, by
+ * threads of the library, or within skein_files_put() and _close(); several at a time. The texts are
+ * valid during the call. Of the library it may call skein_files_put() with wait_ms 0 alone. */
+typedef void (*skein_file_function)(void* context, uint64_t ticket, const char* path,
+                                    const char* error);
+
+typedef struct skein_files_options {
+  size_t struct_bytes;         /* set by init */
+  uint64_t queue_bytes;        /* most bytes accepted and not stored; default 256 MiB */
+  uint64_t files_per_chunk;    /* so many files in a row go to one node; default 1 */
+  const char* recovery_folder; /* as for a series */
+  int spill;
+  uint64_t spill_bytes;
+  skein_file_function on_done; /* or NULL: skein_files_wait() and _finish() tell */
+  void* context;
+} skein_files_options;
+void skein_files_options_init(skein_files_options* options);
+int skein_files_open(skein_cluster* cluster, const skein_files_options* options,
+                     skein_files** opened);
+
+/* Copies the bytes; the file is stored, or named by finish. Files with one `key` go to one node; NULL
+ * = none. `ticket`, which may be NULL, gets the file's number. Returns within `wait_ms`, which may be
+ * 0. */
+int skein_files_put(skein_files* files, const char* path, const void* bytes, size_t size_bytes,
+                    const char* key, int wait_ms, uint64_t* ticket);
+/* Waits for one file's end: SKEIN_OK, it is stored; SKEIN_TIMED_OUT; else why it failed. */
+int skein_files_wait(skein_files* files, uint64_t ticket, int wait_ms);
+/* Waits for the end of all files put before. SKEIN_OK also if some failed. */
+int skein_files_flush(skein_files* files, int wait_ms);
+/* The same for all files; SKEIN_INCOMPLETE if any failed. More may be put afterwards. */
+int skein_files_finish(skein_files* files, int wait_ms);
+
+typedef struct skein_failure {
+  uint64_t ticket;
+  const char* path;
+  const char* reason;
+  const char* kept_as; /* its bytes' file in the recovery folder; "" = not kept */
+} skein_failure;
+/* After SKEIN_INCOMPLETE: all failures so far, in the order they happened. Fills at most `most`,
+ * returns how many there are. The texts are valid until the next finish, or close. */
+size_t skein_files_failures(skein_files* files, skein_failure* failures, size_t most);
+int skein_files_counters(skein_files* files, skein_counters* counters);
+/* What is not stored yet is given up: finish first. NULL is nothing. */
+void skein_files_close(skein_files* files);
 
 #ifdef __cplusplus
 }

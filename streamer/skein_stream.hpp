@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -98,6 +99,61 @@ class Series {
     void operator()(skein_series* series) const { skein_series_close(series); }
   };
   std::unique_ptr<skein_series, Close> handle_;
+};
+
+struct FilesOptions : skein_files_options {
+  FilesOptions() { skein_files_options_init(this); }
+};
+
+struct Failure {
+  std::uint64_t ticket;
+  std::string path;
+  std::string reason;
+  std::string kept_as;
+};
+
+class Files {
+ public:
+  Files(const Cluster& cluster, const FilesOptions& options) {
+    skein_files* opened = nullptr;
+    check(skein_files_open(cluster.get(), &options, &opened));
+    handle_.reset(opened);
+  }
+  // The file's ticket; nullopt if there was no room in time: the file is not accepted.
+  std::optional<std::uint64_t> put(const std::string& path, const void* bytes,
+                                   std::size_t size_bytes, int wait_ms,
+                                   const char* key = nullptr) {
+    std::uint64_t ticket = 0;
+    const int status = skein_files_put(handle_.get(), path.c_str(), bytes, size_bytes, key, wait_ms,
+                                       &ticket);
+    if (status == SKEIN_FULL) return std::nullopt;
+    check(status);
+    return ticket;
+  }
+  void wait(std::uint64_t ticket, int wait_ms) {
+    check(skein_files_wait(handle_.get(), ticket, wait_ms));
+  }
+  void flush(int wait_ms) { check(skein_files_flush(handle_.get(), wait_ms)); }
+  // What failed so far; none: every file is stored.
+  std::vector<Failure> finish(int wait_ms) {
+    const int status = skein_files_finish(handle_.get(), wait_ms);
+    if (status != SKEIN_INCOMPLETE) check(status);
+    if (status == SKEIN_OK) return {};
+    std::vector<skein_failure> named(skein_files_failures(handle_.get(), nullptr, 0));
+    skein_files_failures(handle_.get(), named.data(), named.size());
+    std::vector<Failure> failures;
+    for (const skein_failure& one : named) {
+      failures.push_back({one.ticket, one.path, one.reason, one.kept_as});
+    }
+    return failures;
+  }
+  skein_files* get() const { return handle_.get(); }
+
+ private:
+  struct Close {
+    void operator()(skein_files* files) const { skein_files_close(files); }
+  };
+  std::unique_ptr<skein_files, Close> handle_;
 };
 
 }  // namespace skein_stream

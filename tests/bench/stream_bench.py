@@ -109,7 +109,7 @@ def paced(title, kind, seconds, share, disturb=None):
     with Workplace(kind) as place, running(place, "skein") as servers:
         with removing_old(servers, "measure"):
             warm_memory(NODES * FRAMES_LEFT * size)
-            measured = load("live", size, 500, 0, "measure", ports(servers), check=True)
+            measured = load("live", size, 1500, 0, "measure", ports(servers), check=True)
         rate = measured["mb_per_s"] * 1e6 * share
         with removing_old(servers, "paced"), contextlib.ExitStack() as stack:
             if disturb:

@@ -6,7 +6,7 @@
 //        no-sums   the same without checksums
 //        live      the same as plain, with a membership that notices who dies and comes back
 //        bare      the least a program can do: one thread per node sends one buffer again and again
-//   BYTES_PER_S    paced like a camera; 0 = as fast as they are taken
+//   BYTES_PER_S    paced like a camera, with a queue of two seconds; 0 = as fast as they are taken
 // Prints one JSON object. Exit status: 0, or 1 if a file was not stored.
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
@@ -101,6 +101,10 @@ Outcome stream(const Task& task) {
   skein::NodeClient client(5s);
   skein::FileStreamer::Options options;
   options.checksums = task.mode != "no-sums";
+  if (task.bytes_per_s > 0) {
+    options.queue_bytes =
+        std::max(options.queue_bytes, static_cast<std::uint64_t>(2 * task.bytes_per_s));
+  }
   skein::FileStreamer streamer(*membership, client, std::move(options));
   const std::vector<char> frame(task.size, 'x');
   Outcome outcome;

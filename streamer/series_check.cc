@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "client/union_listing.h"
 #include "streamer/pzf.h"
@@ -58,8 +59,10 @@ std::optional<std::string> flaw_of(Downloader& downloader, const ClusterPath& pa
 
 }  // namespace
 
-SeriesState series_state(const Listing& listing, const SeriesMetadata& metadata) {
+SeriesState series_state(const Listing& listing, SeriesMetadata metadata) {
   SeriesState state;
+  state.promised = promised(metadata);
+  state.metadata = std::move(metadata);
   for (const NamedEntry& named : listing.entries()) {
     state.has_metadata |= named.name == kMetadataName;
     state.has_final_metadata |= named.name == kFinalMetadataName;
@@ -71,7 +74,7 @@ SeriesState series_state(const Listing& listing, const SeriesMetadata& metadata)
     if (named.entry.size == 0) state.damaged.push_back(named.name + ": empty");
   }
   // PYME writes SizeT 1 whatever it records: what is there counts if it is more.
-  state.expected = std::max(promised(metadata).value_or(0), state.frames.end());
+  state.expected = std::max(state.promised.value_or(0), state.frames.end());
   return state;
 }
 
@@ -91,7 +94,7 @@ Result<SeriesState> check_series(NodeClient& client, Downloader& downloader, con
     metadata = std::move(*parsed);
     break;
   }
-  SeriesState state = series_state(found->listing, metadata);
+  SeriesState state = series_state(found->listing, std::move(metadata));
   state.silent = found->silent;
   if (!state.has_metadata && state.frames.count() == 0) {
     return Error{std::errc::invalid_argument, "no series: it has neither metadata.json nor frames"};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,10 +22,13 @@ struct SeriesState {
   bool has_final_metadata = false;
   bool has_marker = false;  // events.json
   IndexRanges frames;       // that are there
-  std::uint64_t expected = 0;  // frames: what its metadata say, or up to the highest one
+  // What its metadata say; nullopt where a dimension is open.
+  std::optional<std::uint64_t> promised;
+  std::uint64_t expected = 0;  // frames: those promised, or up to the highest one
   std::uint64_t frame_bytes = 0;
   std::vector<std::string> damaged;  // "frame00017.pzf: cut short"
   std::vector<Node> silent;          // what they hold is not counted
+  SeriesMetadata metadata;           // of final_metadata.json, else of metadata.json
 
   std::vector<IndexRanges::Range> missing() const { return frames.missing_below(expected); }
   bool is_complete() const {
@@ -33,7 +37,7 @@ struct SeriesState {
 };
 
 // Pure. `metadata`: of final_metadata.json, else of metadata.json; may be empty.
-SeriesState series_state(const Listing& listing, const SeriesMetadata& metadata);
+SeriesState series_state(const Listing& listing, SeriesMetadata metadata);
 
 enum class CheckDepth {
   kNames,   // lists the directory and reads the metadata

@@ -4,6 +4,7 @@
 
 #include "client/scripted_server.h"
 #include "streamer/pzf.h"
+#include "streamer/series_end.h"
 #include "streamer/series_layout.h"
 
 namespace skein {
@@ -98,6 +99,34 @@ TEST_CASE("series check: what does not decode, or is another frame, is damaged")
   node.add("t/readme", "x");
   CHECK(check_series(client, downloader, nodes, path_of("t"), CheckDepth::kNames).error().code ==
         std::errc::invalid_argument);
+}
+
+TEST_CASE("series end: only what has all the frames that were promised lacks nothing but its end") {
+  const auto sizes = [](std::int64_t t) {
+    return SeriesMetadata{{"SizeC", std::int64_t{1}}, {"SizeZ", std::int64_t{1}}, {"SizeT", t}};
+  };
+  std::vector<std::string> names{"metadata.json", "frame00000.pzf", "frame00001.pzf"};
+  CHECK(lacks_only_its_end(series_state(listing_of(names), sizes(2))));
+  CHECK_FALSE(lacks_only_its_end(series_state(listing_of(names), sizes(3))));
+  // Nobody knows how many there would have been; PYME writes 1 whatever it records.
+  CHECK_FALSE(lacks_only_its_end(series_state(listing_of(names), sizes(-1))));
+  CHECK_FALSE(lacks_only_its_end(series_state(listing_of(names), sizes(1))));
+  SeriesState state = series_state(listing_of(names), sizes(2));
+  state.silent.emplace_back();
+  CHECK_FALSE(lacks_only_its_end(state));
+  names.push_back("events.json");
+  CHECK_FALSE(lacks_only_its_end(series_state(listing_of(names), sizes(2))));
+}
+
+TEST_CASE("series end: the size that is open follows from the frames, a cut last stack included") {
+  SeriesMetadata metadata{{"SizeC", std::int64_t{2}}, {"SizeZ", std::int64_t{5}}, {"SizeT", std::int64_t{-1}}};
+  close_sizes(metadata, 21);
+  CHECK(whole_number(metadata, "SizeT") == 3);
+  close_sizes(metadata, 100);  // none is open any more
+  CHECK(whole_number(metadata, "SizeT") == 3);
+  SeriesMetadata none;
+  close_sizes(none, 4);
+  CHECK(none.empty());
 }
 
 }  // namespace

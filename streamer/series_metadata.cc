@@ -90,6 +90,18 @@ Result<SeriesMetadata> parse_metadata(std::string_view json) {
   return metadata;
 }
 
+void close_sizes(SeriesMetadata& metadata, std::uint64_t frames) {
+  std::int64_t others = 1;
+  std::string open;
+  for (const char* key : {"SizeC", "SizeZ", "SizeT"}) {
+    const std::int64_t size = whole_number(metadata, key).value_or(1);
+    if (size == -1) open = key;
+    if (size > 0) others *= size;
+  }
+  if (open.empty()) return;
+  metadata[open] = (static_cast<std::int64_t>(frames) + others - 1) / others;
+}
+
 std::optional<std::int64_t> whole_number(const SeriesMetadata& metadata, const std::string& key) {
   const auto found = metadata.find(key);
   if (found == metadata.end()) return std::nullopt;

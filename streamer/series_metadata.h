@@ -38,6 +38,9 @@ Result<std::string> events_json(const std::vector<SeriesEvent>& events);
 // Errors: bad_message (no JSON object, or an object within it: keys are flat).
 Result<SeriesMetadata> parse_metadata(std::string_view json);
 
+// Closes the size that is open (-1) while a series is recorded: as many as `frames` begin.
+void close_sizes(SeriesMetadata& metadata, std::uint64_t frames);
+
 // The whole number under `key`; nullopt if there is none.
 std::optional<std::int64_t> whole_number(const SeriesMetadata& metadata, const std::string& key);
 

@@ -63,21 +63,6 @@ void set_default(SeriesMetadata& metadata, const std::string& key, MetadataValue
   metadata.emplace(key, std::move(value));
 }
 
-// The open dimension closed: as many as `frames` begin.
-SeriesShape closed(SeriesShape shape, std::uint64_t frames) {
-  std::int64_t others = 1;
-  std::int64_t* open = nullptr;
-  for (std::int64_t* size : {&shape.c, &shape.z, &shape.t}) {
-    if (*size == -1) {
-      open = size;
-    } else {
-      others *= *size;
-    }
-  }
-  if (open != nullptr) *open = (static_cast<std::int64_t>(frames) + others - 1) / others;
-  return shape;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<SeriesWriter>> SeriesWriter::create(Membership& membership,
@@ -111,7 +96,7 @@ SeriesWriter::~SeriesWriter() {
 }
 
 Result<void> SeriesWriter::begin() {
-  const auto json = metadata_json(with_defaults(options_.metadata, options_.shape));
+  const auto json = metadata_json(with_defaults(options_.metadata));
   if (!json) return json.error();
   const std::string name = "series " + options_.path.text();
   const auto there = list_union(client_, *membership_.nodes(), options_.path);
@@ -138,12 +123,11 @@ Result<void> SeriesWriter::begin() {
   return {};
 }
 
-SeriesMetadata SeriesWriter::with_defaults(SeriesMetadata metadata,
-                                           const SeriesShape& shape) const {
+SeriesMetadata SeriesWriter::with_defaults(SeriesMetadata metadata) const {
   set_default(metadata, "DimOrder", options_.dim_order);
-  set_default(metadata, "SizeC", shape.c);
-  set_default(metadata, "SizeZ", shape.z);
-  set_default(metadata, "SizeT", shape.t);
+  set_default(metadata, "SizeC", options_.shape.c);
+  set_default(metadata, "SizeZ", options_.shape.z);
+  set_default(metadata, "SizeT", options_.shape.t);
   set_default(metadata, "imageID", sequence_id_);
   set_default(metadata, "StartTime", start_time_s_);
   return metadata;
@@ -324,8 +308,9 @@ Result<void> SeriesWriter::store_end(const SeriesMetadata& more, std::uint64_t f
   set_default(metadata, "EndTime", unix_time_s());
   set_default(metadata, std::string(kFrameCountKey), static_cast<std::int64_t>(frames));
   metadata.insert(options_.metadata.begin(), options_.metadata.end());
-  const auto json =
-      metadata_json(with_defaults(std::move(metadata), closed(options_.shape, frames)));
+  metadata = with_defaults(std::move(metadata));
+  close_sizes(metadata, frames);
+  const auto json = metadata_json(metadata);
   if (!json) return json.error();
   std::vector<SeriesEvent> events;
   {

@@ -131,7 +131,7 @@ class SeriesWriter {
   SeriesWriter(Membership& membership, NodeClient& client, SeriesOptions options,
                std::int64_t sequence_id);
   Result<void> begin();
-  SeriesMetadata with_defaults(SeriesMetadata metadata, const SeriesShape& shape) const;
+  SeriesMetadata with_defaults(SeriesMetadata metadata) const;
   Result<void> store_json(std::string_view name, const std::string& text);
   Result<void> store_end(const SeriesMetadata& more, std::uint64_t frames);
   PzfHeader header_of(std::uint64_t index, const FrameView& frame) const;

@@ -38,13 +38,13 @@ void write_error(std::string_view text) {
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
+}  // namespace
+
 std::size_t terminal_columns() {
   winsize size{};
   if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
   return 80;
 }
-
-}  // namespace
 
 std::string progress_line(const Progress& progress, std::size_t columns) {
   const auto ms = static_cast<std::uint64_t>(std::max<std::int64_t>(progress.elapsed.count(), 1));

@@ -23,6 +23,9 @@ struct Progress {
 // "frame00042.pzf  37%  1.2G of 3.4G  310M/s  0:07 left". Pure.
 std::string progress_line(const Progress& progress, std::size_t columns);
 
+// Of standard error; 80 where it does not tell.
+std::size_t terminal_columns();
+
 class ProgressBar {
  public:
   // Shows nothing unless `wanted` and standard error is a terminal.

@@ -11,6 +11,7 @@
 #include "tools/grouped.h"
 #include "tools/json_line.h"
 #include "tools/printable.h"
+#include "tools/progress_bar.h"
 
 namespace skein {
 namespace {
@@ -51,6 +52,16 @@ std::string decimal(double number, const char* unit) {
 std::string headroom_text(double seconds) {
   constexpr double kMostShown = 999;
   return seconds > kMostShown ? ">999 s" : decimal(seconds, "s");
+}
+
+// Never within a UTF-8 sequence: the name of a node may have one.
+std::string cut_to(const std::string& line, std::size_t columns) {
+  std::size_t at = 0;
+  for (std::size_t shown = 0; at < line.size(); ++at) {
+    const bool begins = (static_cast<unsigned char>(line[at]) & 0xc0) != 0x80;
+    if (begins && ++shown > columns) break;
+  }
+  return line.substr(0, at);
 }
 
 std::int64_t microseconds(nanoseconds time) { return time.count() / 1000; }
@@ -196,22 +207,23 @@ void Recording::show(const Progress& progress) {
   const double elapsed_s =
       std::chrono::duration<double>(steady_clock::now() - started_).count();
   const auto rate = elapsed_s > 0 ? static_cast<double>(given_bytes_) / elapsed_s / 1e6 : 0;
+  // What matters most stands first: a narrow terminal shows the beginning.
   std::string line = grouped(given_) + " of " + grouped(options_.count) + " " + options_.noun +
-                     "  " + decimal(rate, "MB/s") + "  queued " +
-                     human_size(progress.files.queued_bytes);
+                     "  stored " + grouped(stored_) + "  lost " + grouped(lost_.count()) +
+                     "  headroom " + headroom_text(progress.files.headroom_s) + "  " +
+                     decimal(rate, "MB/s") + "  queued " + human_size(progress.files.queued_bytes);
   if (progress.encoding > 0) line += "  coding " + std::to_string(progress.encoding);
   if (progress.files.spilled_files > 0) {
     line += "  spilled " + human_size(progress.files.spilled_bytes);
   }
-  line += "  stored " + grouped(stored_) + "  lost " + grouped(lost_.count());
-  line += "  headroom " + headroom_text(progress.files.headroom_s);
   if (!progress.files.slowest_node.empty()) {
     line += "  slowest " + printable(progress.files.slowest_node);
   }
   if (progress.files.offered_again_files > 0) {
     line += "  again " + grouped(progress.files.offered_again_files);
   }
-  std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
+  // One column stays free, where some terminals would begin a new line.
+  std::fprintf(stderr, "\r%s\x1b[K", cut_to(line, terminal_columns() - 1).c_str());
   on_screen_ = true;
 }
 

@@ -1,11 +1,10 @@
 #include <memory>
 
 #include "streamer/series_check.h"
+#include "streamer/series_end.h"
 #include "tools/command_line.h"
 #include "tools/commands.h"
-#include "tools/grouped.h"
-#include "tools/json_line.h"
-#include "tools/printable.h"
+#include "tools/series_text.h"
 #include "tools/session.h"
 #include "tools/targets.h"
 
@@ -18,74 +17,38 @@ struct SeriesCommandOptions {
   bool json = false;
 };
 
-constexpr std::size_t kMostShown = 10;  // ranges, or damaged frames, on a line for people
-
-std::string sentence(const std::string& shown, const SeriesState& state) {
-  std::string text = printable(shown) + (state.is_complete() ? ": complete: " : ": incomplete: ");
-  text += grouped(state.frames.count()) + " of " + grouped(state.expected) + " frames, " +
-          human_size(state.frame_bytes);
-  const auto missing = state.missing();
-  if (!missing.empty()) text += "; missing " + text_of(missing, kMostShown);
-  for (std::size_t i = 0; i < std::min(state.damaged.size(), kMostShown); ++i) {
-    text += "; damaged " + printable(state.damaged[i]);
+Result<SeriesState> look_at(const SeriesCommandOptions& options, Session& session,
+                            const ClusterPath& path) {
+  auto state = check_series(session.client(), session.downloader(), *session.nodes(), path,
+                            options.decode ? CheckDepth::kPixels : CheckDepth::kNames);
+  if (!state || options.words.front() != "complete" || state->has_marker) return state;
+  if (!state->damaged.empty()) {
+    return Error{std::errc::invalid_argument, "cannot be ended: damaged " + state->damaged.front()};
   }
-  if (state.damaged.size() > kMostShown) {
-    text += " and " + std::to_string(state.damaged.size() - kMostShown) + " more";
-  }
-  if (!state.has_metadata) text += "; no metadata.json";
-  if (!state.has_marker) {
-    text += "; no events.json: it is being recorded, or its recording ended early";
-  }
-  for (const Node& node : state.silent) text += "; no answer from " + printable(node.label());
-  return text;
-}
-
-std::string json_text(const std::string& shown, const SeriesState& state) {
-  std::vector<std::string> missing;
-  for (const auto& range : state.missing()) {
-    missing.push_back("[" + std::to_string(range.first) + "," + std::to_string(range.last) + "]");
-  }
-  std::vector<std::string> damaged;
-  for (const std::string& text : state.damaged) damaged.push_back(json_string(text));
-  std::vector<std::string> silent;
-  for (const Node& node : state.silent) silent.push_back(json_string(node.url()));
-  return JsonLine()
-      .text("path", shown)
-      .truth("complete", state.is_complete())
-      .number("frames", static_cast<std::int64_t>(state.frames.count()))
-      .number("expected", static_cast<std::int64_t>(state.expected))
-      .json("missing", json_array(missing))
-      .json("damaged", json_array(damaged))
-      .truth("metadata", state.has_metadata)
-      .truth("final_metadata", state.has_final_metadata)
-      .truth("marker", state.has_marker)
-      .number("frame_bytes", static_cast<std::int64_t>(state.frame_bytes))
-      .json("silent", json_array(silent))
-      .str();
+  if (auto ended = end_series(session.uploader(), path, *state); !ended) return ended.error();
+  return state;
 }
 
 ExitStatus run_series(const SeriesCommandOptions& options, const Surroundings& with) {
-  if (options.words.size() < 2 || options.words.front() != "check") {
+  const std::string& verb = options.words.front();
+  if (options.words.size() < 2 || (verb != "check" && verb != "complete")) {
     return refuse(with, {std::errc::invalid_argument,
-                         "usage: skein series check DIR...; see skein series --help"});
+                         "usage: skein series check|complete DIR...; see skein series --help"});
   }
   const auto targets = parse_targets({options.words.begin() + 1, options.words.end()});
   if (!targets) return refuse(with, targets.error());
   const auto session = Session::open(with, targets->cluster);
   if (!session) return refuse(with, session.error());
-  Session& cluster = **session;
   bool all_complete = true;
   for (const Target& target : targets->targets) {
-    const auto state =
-        check_series(cluster.client(), cluster.downloader(), *cluster.nodes(), target.path,
-                     options.decode ? CheckDepth::kPixels : CheckDepth::kNames);
+    const auto state = look_at(options, **session, target.path);
     const std::string shown = target.shown(target.path);
     if (!state) {
       with.messages.failure(shown, without_path(state.error(), target.path));
       continue;
     }
     all_complete &= state->is_complete();
-    with.out.line(options.json ? json_text(shown, *state) : sentence(shown, *state));
+    with.out.line(options.json ? series_json(shown, *state) : series_sentence(shown, *state));
   }
   return all_complete ? status_of(with.messages) : ExitStatus::kSomeFailed;
 }
@@ -96,17 +59,21 @@ Command add_series(CLI::App& parent) {
   CLI::App* app = add_command(
       parent,
       {.name = "series",
-       .usage = "check [options] DIR...",
-       .summary = "say what is missing of recorded series",
+       .usage = "check [options] DIR...\n"
+                "       skein series complete [options] DIR...",
+       .summary = "say what is missing of recorded series, or end them",
        .description =
            "Says for each series whether it is complete, how many of its frames are in the\n"
            "cluster, and which are missing. It is complete when metadata.json, every frame that\n"
            "the metadata promise and the marker events.json are there. A node that does not\n"
-           "answer makes the answer uncertain, and so not complete.",
+           "answer makes the answer uncertain, and so not complete.\n"
+           "complete: ends a series whose recording was killed, with the frames that are there, if\n"
+           "none is missing between the first and the last: stores final_metadata.json and the\n"
+           "marker. The recording must have ended; its events are lost.",
        .example = "skein series check /2024_05_02/run1.pcs",
        .exit_status = "0 all complete; 1 something is missing; 2 wrong usage; 3 no node found"});
   auto options = std::make_shared<SeriesCommandOptions>();
-  app->add_option("check DIR", options->words)->required();
+  app->add_option("check|complete DIR", options->words)->required();
   app->add_flag("--decode", options->decode, "read and decode every frame too");
   add_json_flag(*app, options->json,
                 "series: path, complete, frames, expected, missing as [first,last], damaged,\n"

@@ -182,7 +182,8 @@ Command add_stream(CLI::App& parent) {
            "recording in order. --preflight stores nothing: it answers whether the nodes have the\n"
            "space and, by a test write, the speed for such a recording. What no node took,\n"
            "and what --spill moved there before the recording was killed, lies in the folder of\n"
-           "--recovery; --left-behind sends it, and leaves a file there until a node has it.",
+           "--recovery; --left-behind sends it, leaves a file there until a node has it, and ends the\n"
+           "series whose frames are all there then.",
        .example = "skein stream --simulate 2048x2048 --fps 100 --frames 1000 /2024_05_02/run1.pcs",
        .exit_status = "0 everything stored (--preflight: it can be recorded; --left-behind:\n"
                       "             nothing is left); 1 something was lost (it can't; something is);\n"
@@ -191,7 +192,8 @@ Command add_stream(CLI::App& parent) {
   options->add_to(*app);
   add_json_flag(*app, options->json,
                 "frame or file: index, ok, latency_us and node, or error; a last one: "
-                "summary. --left-behind: path, ok, size_bytes and node, or error and kept_as");
+                "summary. --left-behind: path, ok, size_bytes and node, or error and kept_as; then\n"
+                "            series, as `skein series check --json` tells it");
   return {app, [options](const Surroundings& with) { return run_stream(*options, with); }};
 }
 

@@ -7,16 +7,21 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "streamer/file_streamer.h"
 #include "streamer/kept_files.h"
+#include "streamer/series_end.h"
+#include "streamer/series_layout.h"
 #include "tools/grouped.h"
 #include "tools/json_line.h"
 #include "tools/printable.h"
 #include "tools/progress_bar.h"
+#include "tools/series_text.h"
 #include "tools/session.h"
+#include "tools/targets.h"
 
 namespace skein {
 namespace {
@@ -68,6 +73,8 @@ class Answers {
     if (done.node == nullptr) return;
     const std::lock_guard lock(mutex_);
     new_.push_back({done.path, done.node->url(), done.size_bytes});
+    const std::string name = done.path.name();
+    if (parse_frame_name(name)) series_.insert(done.path.parent());
   }
 
   // Returns how many were new.
@@ -109,6 +116,9 @@ class Answers {
                    grouped(failures.size()) + " left");
   }
 
+  // What the files sent are frames of.
+  const std::set<ClusterPath>& series() const { return series_; }
+
  private:
   struct Stored {
     ClusterPath path;
@@ -120,9 +130,41 @@ class Answers {
   ProgressBar bar_;
   std::uint64_t stored_ = 0;
 
-  std::mutex mutex_;  // guards new_
+  std::mutex mutex_;  // guards the two below, while the streamer is there
   std::vector<Stored> new_;
+  std::set<ClusterPath> series_;
 };
+
+// A killed recording could not end its series. It is ended where every frame is there; else it is
+// said what is missing.
+void end_series_of(const std::set<ClusterPath>& all, const StreamOptions& options, Session& session,
+                   const Surroundings& with) {
+  for (const ClusterPath& path : all) {
+    const std::string shown = "/" + path.text();
+    auto state = check_series(session.client(), session.downloader(), *session.nodes(), path,
+                              CheckDepth::kNames);
+    if (!state) {
+      with.messages.failure(shown, without_path(state.error(), path));
+      continue;
+    }
+    if (lacks_only_its_end(*state)) {
+      if (auto ended = end_series(session.uploader(), path, *state); !ended) {
+        with.messages.failure(shown, without_path(ended.error(), path));
+        continue;
+      }
+    }
+    if (options.json) {
+      with.out.line(JsonLine().json("series", series_json(shown, *state)).str());
+    } else {
+      with.out.line(series_sentence(shown, *state));
+    }
+    if (!state->has_marker) {
+      with.messages.note("its recording ended before " + printable(shown) +
+                         " was complete; `skein series complete " + printable(shown) +
+                         "` ends it with the frames that are there, if none is missing between them");
+    }
+  }
+}
 
 // Of ended programs. They are free again on return.
 Result<std::vector<KeptFiles::Kept>> look_into(const fs::path& folder) {
@@ -167,6 +209,7 @@ ExitStatus send_left_behind(const StreamOptions& options, const Surroundings& wi
   if (!failures) failures = streamer.abandon();
   answers.print();
   answers.conclude(*failures, options.recovery);
+  end_series_of(answers.series(), options, **session, with);
   return status_of(with.messages);
 }
 

@@ -167,6 +167,33 @@ def test_every_acknowledged_frame_outlives_kill_9_of_the_recording(three):
     assert not check(three, "/run.pcs", status=1)["complete"]
 
 
+def test_a_series_that_ended_early_is_completed_by_hand_unless_a_frame_is_missing(three, tmp_path):
+    record(three, "--simulate", "8x8", "--frames", "60", "/run.pcs")
+    for node in three:
+        for file in (node.root / "run.pcs").iterdir():
+            # As a recording leaves it that was killed after frame 49, and lost frame 10.
+            if file.name in ("frame00010.pzf", "final_metadata.json", "events.json"):
+                file.rename(tmp_path / file.name)
+            elif file.name.startswith("frame0005"):
+                file.unlink()
+            if file.name == "frame00010.pzf":
+                place = file
+    refused = eventually(lambda: (lambda d: d if "missing: 10" in d.stderr else None)(
+        skein("series", "complete", "/run.pcs", nodes=three)), 20, "the gap is seen")
+    assert refused.returncode == 1 and refused.stdout == ""
+    assert not any((s.root / "run.pcs/events.json").exists() for s in three)
+    (tmp_path / "frame00010.pzf").rename(place)
+    done = eventually(lambda: (lambda d: d if d.returncode == 0 else None)(
+        skein("series", "complete", "--json", "/run.pcs", nodes=three)), 20, "the frame is back")
+    state = json.loads(done.stdout)
+    assert state["complete"] and state["frames"] == state["expected"] == 50
+    assert check(three, "/run.pcs") == state
+    stored = stored_files(three, "run.pcs")
+    assert json.loads(stored["final_metadata.json"])["Skein.Frames"] == 50
+    assert skein("series", "complete", "/run.pcs", nodes=three).returncode == 0
+    assert stored_files(three, "run.pcs") == stored
+
+
 def test_a_signal_ends_a_recording_in_order(three):
     command = [built(SKEIN), *(word for s in three for word in ("--node", s.url)), "stream", "--json",
                "--simulate", "64x64", "--fps", "100", "--frames", "100000", "/run.pcs"]

@@ -1,10 +1,13 @@
 """What no node took of a recording is in the recovery folder, and is sent from there."""
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 
 import pytest
 from harness import SKEIN, built, eventually, skein
@@ -58,7 +61,10 @@ def test_what_a_recording_killed_in_mid_spill_left_is_sent_once(servers, start, 
     assert unreachable.returncode == 3 and files_in(kept) == spilled
     done = skein("stream", "--left-behind", "--json", "--recovery", kept, nodes=[node, other])
     assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    *lines, last = [json.loads(line) for line in done.stdout.splitlines()]
+    # Of 100,000 frames: the series is not ended, and what ends it is said.
+    assert not last["series"]["marker"] and last["series"]["expected"] == 100000
+    assert "skein series complete /run.pcs" in done.stderr
     assert sorted(line["path"] for line in lines) == sorted("/" + path for path in spilled)
     assert all(line["ok"] and line["size_bytes"] == 64 + 2 * 256 * 256 for line in lines)
     for path, content in spilled.items():
@@ -92,6 +98,14 @@ def test_a_frame_that_fails_is_kept_in_the_users_state_folder_until_it_is_sent(s
     (node.root / "run.pcs/frame00025.pzf").unlink()
     done = skein("stream", "--left-behind", nodes=[node], env=env)
     assert done.returncode == 0 and "1 files sent, 0 left" in done.stdout
+    # That was the last one missing: the series is ended.
+    assert "/run.pcs: complete: 30 of 30 frames" in done.stdout
+    final = json.loads((node.root / "run.pcs/final_metadata.json").read_text())
+    first = json.loads((node.root / "run.pcs/metadata.json").read_text())
+    assert final == {**first, "Skein.Frames": 30} and final["SizeT"] == 30
+    assert json.loads((node.root / "run.pcs/events.json").read_text()) == []
+    checked = skein("series", "check", "/run.pcs", nodes=[node])
+    assert checked.returncode == 0 and "complete: 30 of 30 frames" in checked.stdout
     assert {"run.pcs/frame00025.pzf": (node.root / "run.pcs/frame00025.pzf").read_bytes()} == frame
     for words in (("--simulate", "8x8"), ("/a",), ("--preflight",)):
         assert skein("stream", "--left-behind", *words, nodes=[node], env=env).returncode == 2
@@ -100,9 +114,9 @@ def test_a_frame_that_fails_is_kept_in_the_users_state_folder_until_it_is_sent(s
 def test_the_live_line_tells_headroom_spilled_bytes_and_the_slowest_node(servers, start, tmp_path):
     node = servers()
     mine, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
     start(node, "--spill", "--recovery", tmp_path, "--queue-mb", 8, "--spill-mb", 64, "--fps", 200,
           "--simulate", "256x256", "--frames", 100000, "/run.pcs", stdout=subprocess.DEVNULL, stderr=its)
-    os.close(its)
 
     text = ""
 
@@ -113,6 +127,10 @@ def test_the_live_line_tells_headroom_spilled_bytes_and_the_slowest_node(servers
 
     eventually(lambda: shows(r"stored \d+  lost 0  headroom "), 20, "the line")
     node.suspend()
-    eventually(lambda: shows(r"spilled \S+  .*  headroom \d+\.\d s  slowest \S"), 20, "the stopped node")
+    eventually(lambda: shows(r"headroom \d+\.\d s  .*  spilled \S+  slowest \S"), 20, "the stopped node")
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    eventually(lambda: shows(r"^[\d,]+ of 100,000 frames  stored [^\x1b]*\x1b\[K") and
+               shows(r"^[^\x1b]{39}\x1b\[K"), 20, "no more than fits a narrow terminal")
     node.resume()
+    os.close(its)
     os.close(mine)

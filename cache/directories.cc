@@ -248,6 +248,11 @@ Result<TreeEntry> Directories::note_created(Inode directory, std::string_view na
   return tree_.put(directory, name, entry);
 }
 
+Result<std::vector<std::optional<TreeEntry>>> Directories::note_all_created(
+    std::span<const Tree::NewName> names) {
+  return tree_.put_all(names);
+}
+
 void Directories::distrust(Inode inode) {
   const auto directory = known_directory(inode);
   const std::lock_guard lock(state_->mutex);

@@ -18,6 +18,8 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,6 +60,8 @@ class Directories {
 
   // Own writes are visible at once, and stay so although a listing under way lacks them.
   Result<TreeEntry> note_created(Inode directory, std::string_view name, const Entry& entry);
+  Result<std::vector<std::optional<TreeEntry>>> note_all_created(
+      std::span<const Tree::NewName> names);
   // The next lookup or refresh asks the nodes for the whole listing, and believes it about sealed
   // files too: for a file that was seen and cannot be opened.
   void distrust(Inode directory);

@@ -98,6 +98,24 @@ class LmdbTree : public Tree {
     return stored;
   }
 
+  Result<std::vector<std::optional<TreeEntry>>> put_all(
+      std::span<const NewName> names) override {
+    std::vector<std::optional<TreeEntry>> stored;
+    auto written = store_->write([&](Transaction& t) {
+      stored.clear();
+      Numbers numbers(t, highest_);
+      for (const NewName& name : names) {
+        ListingStore listing(t, numbers, name.directory);
+        const bool fits = check_name(name.name) && listing.directory_is_known();
+        stored.push_back(fits ? std::optional(listing.put(name.name, name.entry, now_s()))
+                              : std::nullopt);
+      }
+      numbers.keep();
+    });
+    if (!written) return written.error();
+    return stored;
+  }
+
   Result<void> remove(Inode directory, std::string_view name) override {
     if (!check_name(name)) return {};
     return store_->write([&](Transaction& t) {

@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -86,6 +87,15 @@ class Tree {
   // Adds or updates one name and gives its inode. A new one counts as just written here: see
   // store_listing().
   virtual Result<TreeEntry> put(Inode directory, std::string_view name, const Entry& entry) = 0;
+  // put() of many names in one change, which costs little more than that of one. In their order;
+  // nullopt for a name that put() would refuse.
+  struct NewName {
+    Inode directory = 0;
+    std::string name;
+    Entry entry;
+  };
+  virtual Result<std::vector<std::optional<TreeEntry>>> put_all(
+      std::span<const NewName> names) = 0;
   // With everything below it. No error if the name is unknown.
   virtual Result<void> remove(Inode directory, std::string_view name) = 0;
 

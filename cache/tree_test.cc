@@ -54,6 +54,26 @@ TEST_CASE("tree: a name keeps inode, size and first time seen when the tree is o
   CHECK_FALSE(scene.tree->lookup(kRootInode, "frame00002.pzf"));
 }
 
+TEST_CASE("tree: many names are put as each alone would be, and a refused one stops no other") {
+  Scene scene;
+  const Inode folder = scene.tree->put(kRootInode, "folder", directory(0))->inode;
+  const TreeEntry known = *scene.tree->put(folder, "known", file(1));
+  const std::vector<Tree::NewName> names{{folder, "a", file(7)}, {12345, "lost", file(1)},
+                                         {folder, "", file(1)},  {folder, "known", file(2)},
+                                         {folder, "a", file(7)}, {kRootInode, "b", file(8)}};
+  const auto stored = *scene.tree->put_all(names);
+  REQUIRE(stored.size() == names.size());
+  CHECK(stored[0]->entry == file(7));
+  CHECK_FALSE(stored[1]);
+  CHECK_FALSE(stored[2]);
+  CHECK(stored[3]->inode == known.inode);
+  CHECK(stored[3]->entry == file(2));
+  CHECK(*stored[4] == *stored[0]);
+  CHECK(scene.names(folder) == "a known ");
+  CHECK(*scene.tree->lookup(kRootInode, "b") == *stored[5]);
+  CHECK(scene.tree->put_all({})->empty());
+}
+
 TEST_CASE("tree: the root hangs nowhere, and an unknown inode neither") {
   Scene scene;
   CHECK_FALSE(scene.tree->place(kRootInode));

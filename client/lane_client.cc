@@ -162,6 +162,7 @@ class LaneStage : public LaneClient::Stage {
 
   int fd() const override { return file_.get(); }
   const Node& node() const override { return node_; }
+  bool is_connected() const override { return lane_.valid() && is_open(lane_.get()); }
 
   Result<void> check() override {
     const std::string what = "check " + path_.text() + " on " + node_.label();

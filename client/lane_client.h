@@ -72,6 +72,8 @@ class LaneClient::Stage {
   virtual ~Stage() = default;
   virtual int fd() const = 0;  // read-write; valid until seal()
   virtual const Node& node() const = 0;
+  // False: the node closed the connection, so the stage is gone. Asks nobody.
+  virtual bool is_connected() const = 0;
   // Would a seal now succeed? Errors: file_exists, no_space_on_device, host_unreachable (the node
   // is gone, and the stage with it), timed_out, others as the node says.
   virtual Result<void> check() = 0;

@@ -42,8 +42,12 @@ bool was_killed(std::string_view proc_stat) {
 
 bool is_dying_of_signal(int thread) {
   if (thread <= 0) return false;
-  const std::string path = "/proc/" + std::to_string(thread) + "/stat";
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const std::string folder = "/proc/" + std::to_string(thread);
+  // A process that ends has given up its memory, and with it its program, before it closes files.
+  // Asking for that costs a third of reading `stat`, at every close().
+  char program[1];
+  if (::readlink((folder + "/exe").c_str(), program, sizeof program) > 0) return false;
+  const Fd file(::open((folder + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return false;
   char text[2048];
   const ssize_t n = ::read(file.get(), text, sizeof text);

@@ -71,9 +71,12 @@ void on_mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mo
   auto created = parts.files.create(parent, name, O_CREAT | O_EXCL | O_WRONLY);
   if (!created) return fail(request, created.error());
   auto& [shown, file] = *created;
+  const Unsealed::Session session = file->session;
   auto flushed = parts.files.flush(*file, 0);
   parts.files.release(std::move(file));
   if (!flushed) return fail(request, flushed.error());
+  // The kernel is told the number that the file keeps.
+  if (session) parts.unsealed.wait_if_closing(session);
   const auto now = parts.tree.lookup(parent, name);
   if (!now) return fail(request, now.error());
   reply_entry(request, *now, parent, name);

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "core/error.h"
+#include "fuse/awake_processors.h"
 #include "fuse/directory_stream.h"
 #include "fuse/file_facts.h"
 #include "fuse/files.h"
@@ -34,6 +35,7 @@ struct KernelRequests {
   Passthrough& passthrough;
   BackingFiles& backing;
   KeptNames& kept_names;
+  AwakeProcessors& awake;
   std::function<void()> on_ready;  // the kernel's INIT was answered
   // All entries can be made doubtful at once (FUSE_NOTIFY_INC_EPOCH), so they may be believed long.
   std::atomic<bool> entries_revocable{false};

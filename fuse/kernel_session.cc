@@ -59,7 +59,9 @@ ssize_t write_reply(int fd, iovec* parts, int count, void* userdata) {
 
 ssize_t read_request(int fd, void* into, std::size_t size, void* userdata) {
   const ssize_t n = ::read(fd, into, size);
-  if (n > 0) passthrough_of(userdata).saw_request(into, static_cast<std::size_t>(n));
+  if (n <= 0) return n;
+  passthrough_of(userdata).saw_request(into, static_cast<std::size_t>(n));
+  static_cast<KernelRequests*>(userdata)->awake.asked();
   return n;
 }
 

@@ -182,6 +182,7 @@ int serve(const MountOptions& options, Daemon& daemon) {
   NodeClient bulk(options.deadline / 2);
   LaneClient lanes(options.deadline / 2);
   LaneClient* const lanes_used = options.bypass ? &lanes : nullptr;
+  ReadyStages ready_stages(lanes, real_clock());
   Placement placement(real_clock());
   Uploader uploader(bulk, placement, *membership);
   Downloader finder(quick, *membership);
@@ -193,9 +194,8 @@ int serve(const MountOptions& options, Daemon& daemon) {
 
   MountedTree* sealed_into = nullptr;
   Unsealed unsealed({options.deadline, options.seal_on_kill},
-                    [&](const WriteSession& session, const Unsealed::Place& place,
-                        std::uint64_t size_bytes) {
-                      sealed_into->sealed(session, place.directory, place.name, size_bytes);
+                    [&](const std::vector<Unsealed::Sealed>& files) {
+                      sealed_into->sealed(files);
                     });
   MountedTree shown({directories, inodes, unsealed, quick, placement, *membership},
                     {options.uid, options.gid, options.umask, ::time(nullptr), options.deadline});
@@ -204,18 +204,20 @@ int serve(const MountOptions& options, Daemon& daemon) {
   Files files({shown, unsealed, inodes,
                {lanes_used, bulk, finder, downloader, *membership, options.deadline, streams},
                {appender, finder, bulk},
-               {lanes_used, {bulk, placement, *membership, uploader, options.deadline}, **spool}});
+               {lanes_used, &ready_stages,
+                {bulk, placement, *membership, uploader, options.deadline}, **spool}});
 
   Passthrough passthrough(options.passthrough);
   BackingFiles backing;
   std::promise<void> ready;
   OpenFiles open_files;
   KeptNames kept_names(real_clock());
+  AwakeProcessors awake;
   FileFacts facts(shown, finder);
   MountMetrics metrics;
   add_gauges(metrics, *membership, unsealed, **spool);
   KernelRequests requests{shown,   files, open_files,  unsealed, inodes,     space,
-                          metrics, facts, passthrough, backing,  kept_names,
+                          metrics, facts, passthrough, backing,  kept_names, awake,
                           [&] { ready.set_value(); }, false};
   std::unique_ptr<MetricsPort> metrics_port;
   if (options.metrics_port != 0) {

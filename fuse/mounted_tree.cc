@@ -200,13 +200,21 @@ Result<Shown> MountedTree::make_directory(Inode parent, std::string_view name) {
   return show(*noted, nullptr);
 }
 
-void MountedTree::sealed(const WriteSession& session, Inode parent, std::string_view name,
-                         std::uint64_t size_bytes) {
-  const auto directory = tree_directory(parent);
-  if (!directory) return;  // its parent vanished: the next listing tells
-  const auto noted = parts_.directories.note_created(
-      *directory, name, {0, static_cast<std::int64_t>(size_bytes)});
-  if (noted) parts_.inodes.bind(session.inode(), noted->inode);
+void MountedTree::sealed(const std::vector<Unsealed::Sealed>& files) {
+  std::vector<Tree::NewName> names;
+  std::vector<Inode> inodes;
+  for (const Unsealed::Sealed& file : files) {
+    const auto directory = tree_directory(file.place.directory);
+    if (!directory) continue;  // its parent vanished: the next listing tells
+    names.push_back({*directory, file.place.name,
+                     {0, static_cast<std::int64_t>(file.size_bytes)}});
+    inodes.push_back(file.session->inode());
+  }
+  const auto noted = parts_.directories.note_all_created(names);
+  if (!noted) return;  // as above
+  for (std::size_t i = 0; i < inodes.size(); ++i) {
+    if (const auto& entry = (*noted)[i]) parts_.inodes.bind(inodes[i], entry->inode);
+  }
 }
 
 Result<Shown> MountedTree::growing(Inode parent, std::string_view name, const ClusterPath& path) {

@@ -72,9 +72,8 @@ class MountedTree {
 
   // Errors: file_exists, host_unreachable, as the nodes.
   Result<Shown> make_directory(Inode parent, std::string_view name);
-  // After the seal of an own file.
-  void sealed(const WriteSession& session, Inode parent, std::string_view name,
-              std::uint64_t size_bytes);
+  // After the seal of own files.
+  void sealed(const std::vector<Unsealed::Sealed>& files);
 
   // Cluster path of a name in a directory, whether it exists or not. Errors: as lookup();
   // operation_not_permitted for the nodes' private folder.

@@ -35,6 +35,7 @@ struct ScratchMount {
 
   WriteSession::Parts parts() {
     return {nullptr,
+            nullptr,
             {client, placement, membership, uploader, std::chrono::milliseconds(2000)},
             *spool};
   }

@@ -6,6 +6,8 @@
 #include <array>
 #include <cctype>
 
+#include "fuse/inode_table.h"
+
 namespace skein {
 
 using namespace std::chrono_literals;
@@ -56,6 +58,7 @@ bool is_temporary_name(std::string_view name) {
 Unsealed::Unsealed(Options options, OnSealed on_sealed)
     : options_(options),
       on_sealed_(std::move(on_sealed)),
+      sealed_([this](const std::vector<Sealed>& sealed) { noted(sealed); }),
       linger_thread_([this](std::stop_token stop) { run_linger(std::move(stop)); }) {}
 
 Unsealed::~Unsealed() { end(End::kForced); }
@@ -67,6 +70,7 @@ Unsealed::Session Unsealed::find(const Place& place) const {
 }
 
 Unsealed::Session Unsealed::find(Inode inode) const {
+  if (!is_private_inode(inode)) return nullptr;
   const std::lock_guard lock(mutex_);
   for (const auto& [place, record] : records_) {
     if (record.session->inode() == inode) return record.session;
@@ -107,6 +111,7 @@ Unsealed::Records::iterator Unsealed::locate(const Session& session) {
 bool Unsealed::wait_if_closing(const Session& session) {
   const Deadline patience = Deadline::after(kClosingPatience);
   const Deadline deadline = Deadline::after(options_.deadline);
+  const Gathered<Sealed>::Hurry hurry(sealed_);
   std::unique_lock lock(mutex_);
   for (;;) {
     const auto record = locate(session);
@@ -186,16 +191,22 @@ Result<void> Unsealed::seal(const Session& session) {
     place = locate(session)->first;
   }
   if (sealed) {
-    on_sealed_(*session, place, *sealed);
-  } else {
-    spdlog::error("file was closed but could not be stored: path=/{} why={}",
-                  session->path().text(), sealed.error().what);
+    sealed_.add({session, place, *sealed});
+    return {};
   }
+  spdlog::error("file was closed but could not be stored: path=/{} why={}",
+                session->path().text(), sealed.error().what);
   const std::lock_guard lock(mutex_);
   records_.erase(place);
   changed_.notify_all();
-  if (!sealed) return sealed.error();
-  return {};
+  return sealed.error();
+}
+
+void Unsealed::noted(const std::vector<Sealed>& sealed) {
+  on_sealed_(sealed);
+  const std::lock_guard lock(mutex_);
+  for (const Sealed& file : sealed) records_.erase(file.place);
+  changed_.notify_all();
 }
 
 Result<void> Unsealed::remove(const Place& place) {
@@ -301,6 +312,7 @@ void Unsealed::run_linger(std::stop_token stop) {
 }
 
 void Unsealed::wait_for_closes(Deadline deadline) {
+  const Gathered<Sealed>::Hurry hurry(sealed_);
   std::unique_lock lock(mutex_);
   changed_.wait_until(lock, deadline.when(), [&] {
     return std::none_of(records_.begin(), records_.end(), [](const auto& pair) {
@@ -341,6 +353,7 @@ void Unsealed::end(End how) {
     const std::lock_guard lock(mutex_);
     if (const auto record = locate(session); record != records_.end()) records_.erase(record);
   }
+  sealed_.finish();
 }
 
 }  // namespace skein

@@ -5,6 +5,9 @@
 // left unsealed for kTemporaryLinger longer, because its maker is about to rename it (rsync, most
 // savers): after the seal a name stays what it is.
 //
+// A sealed file stays in this set for some milliseconds more, until the tree has learnt of it together
+// with others (gathered.h).
+//
 // Thread-safe. Directories are the kernel's inode numbers. Sealing happens in the thread that
 // closed the file, or in one of this object's own.
 #pragma once
@@ -24,6 +27,7 @@
 #include "cache/tree.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "fuse/gathered.h"
 #include "fuse/write_session.h"
 
 namespace skein {
@@ -44,8 +48,15 @@ class Unsealed {
     std::string name;
     auto operator<=>(const Place&) const = default;
   };
-  // A file was sealed; called before it leaves this set, so that it is never invisible.
-  using OnSealed = std::function<void(const WriteSession&, const Place&, std::uint64_t size_bytes)>;
+  using Session = std::shared_ptr<WriteSession>;
+  struct Sealed {
+    Session session;
+    Place place;
+    std::uint64_t size_bytes = 0;
+  };
+  // Files were sealed; called before they leave this set, so that they are never invisible. Never
+  // twice at a time.
+  using OnSealed = std::function<void(const std::vector<Sealed>&)>;
 
   struct Options {
     std::chrono::milliseconds deadline{5000};  // for waiting on a seal that is under way
@@ -55,10 +66,9 @@ class Unsealed {
   Unsealed(Options options, OnSealed on_sealed);
   ~Unsealed();  // as end(kForced)
 
-  using Session = std::shared_ptr<WriteSession>;
   // Null: no such file here.
   Session find(const Place& place) const;
-  Session find(Inode inode) const;
+  Session find(Inode inode) const;  // a private one (inode_table.h), or there is none
   // False for one that was unlinked: nobody will ask for its bytes again.
   bool contains(const Session& session) const;
   std::vector<std::pair<std::string, Session>> in_directory(Inode directory) const;
@@ -114,6 +124,7 @@ class Unsealed {
   Records::iterator locate(const Session& session);
   // Precondition: the record's `sealing` is set by the caller, under the lock.
   Result<void> seal(const Session& session);
+  void noted(const std::vector<Sealed>& sealed);
   Result<void> move_held(const Session& session, const Place& to, const ClusterPath& to_path);
   void run_linger(std::stop_token stop);
 
@@ -126,6 +137,7 @@ class Unsealed {
   Records records_;
   std::map<const WriteSession*, int> nameless_;  // removed, with writers still
 
+  Gathered<Sealed> sealed_;  // in the tree soon, then gone from here
   std::jthread linger_thread_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "fuse/inode_table.h"
 #include "fuse/scratch_mount.h"
 
 using namespace skein;
@@ -23,9 +24,9 @@ constexpr Inode kFolder = 7;
 struct Scene {
   explicit Scene(Unsealed::Options options = {})
       : mount({node.node()}),
-        files(options, [this](const WriteSession&, const Unsealed::Place& place, std::uint64_t) {
-          last_sealed = place.name;
-          ++sealed;
+        files(options, [this](const std::vector<Unsealed::Sealed>& files) {
+          last_sealed = files.back().place.name;
+          sealed += static_cast<int>(files.size());
         }) {}
 
   Unsealed::Session add(const std::string& name) {
@@ -46,7 +47,7 @@ struct Scene {
 
   MemoryNode node{skein_node()};
   ScratchMount mount;
-  Inode last_inode = 100;
+  Inode last_inode = kFirstPrivateInode;
   std::atomic<int> sealed{0};
   std::string last_sealed;
   Unsealed files;
@@ -69,10 +70,27 @@ TEST_CASE("unsealed: the last writer's close seals, earlier ones do not") {
   CHECK(scene.files.find({kFolder, "f"}) == session);
   CHECK(scene.files.find(session->inode()) == session);
   scene.close(session);
-  CHECK(scene.sealed == 1);
   CHECK(scene.node.file("f") == "f");
-  CHECK(scene.files.find({kFolder, "f"}) == nullptr);
   CHECK_FALSE(scene.files.add_writer(session).ok());
+  CHECK(scene.files.wait_if_closing(session));
+  CHECK(scene.sealed == 1);
+  CHECK(scene.files.find({kFolder, "f"}) == nullptr);
+}
+
+TEST_CASE("unsealed: many files closed at once are all noted before they leave") {
+  Scene scene;
+  std::vector<Unsealed::Session> sessions;
+  for (int i = 0; i < 100; ++i) sessions.push_back(scene.add("f" + std::to_string(i)));
+  std::vector<std::jthread> closers;
+  for (int part = 0; part < 4; ++part) {
+    closers.emplace_back([&, part] {
+      for (std::size_t i = part; i < sessions.size(); i += 4) scene.close(sessions[i]);
+    });
+  }
+  closers.clear();
+  scene.files.end(Unsealed::End::kAllClosed);
+  CHECK(scene.sealed == 100);
+  CHECK(scene.files.count() == 0);
 }
 
 TEST_CASE("unsealed: one name, one file") {
@@ -92,6 +110,7 @@ TEST_CASE("unsealed: a file whose writer was killed is dropped, unless asked oth
     scene.files.note_killed(session, true);
     scene.files.close_writer(session);
     CHECK(scene.node.has("f") == seal_on_kill);
+    CHECK(scene.files.wait_if_closing(session));
     CHECK(scene.files.find({kFolder, "f"}) == nullptr);
   }
 }
@@ -113,6 +132,7 @@ TEST_CASE("unsealed: a temporary file waits for its rename and is sealed under t
   scene.close(session);
   CHECK(scene.sealed == 0);
   REQUIRE(scene.files.rename({kFolder, ".f.Ab3dEf"}, {kFolder, "f"}, path_of("f")).ok());
+  CHECK(scene.files.wait_if_closing(session));
   CHECK(scene.sealed == 1);
   CHECK(scene.last_sealed == "f");
   CHECK(scene.node.file("f") == ".f.Ab3dEf");

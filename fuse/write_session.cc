@@ -79,7 +79,7 @@ Result<std::shared_ptr<WriteSession>> WriteSession::begin(const Parts& parts,
     std::shared_ptr<WriteSession> session(
         new WriteSession(parts, path, inode, local ? std::nullopt : std::optional(*node)));
     if (local) {
-      auto lane = parts.lanes->create(*node, path);
+      auto lane = parts.stages->create(*node, path);
       if (!lane) {
         const bool full = lane.error().code == std::errc::no_space_on_device;
         if (!full && !is_node_trouble(lane.error())) return lane.error();

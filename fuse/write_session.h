@@ -25,6 +25,7 @@
 #include "core/error.h"
 #include "core/fd.h"
 #include "core/path.h"
+#include "fuse/ready_stages.h"
 #include "fuse/remote_target.h"
 #include "fuse/spool.h"
 
@@ -34,6 +35,7 @@ class WriteSession {
  public:
   struct Parts {
     LaneClient* lanes;  // null: no bypass, everything through the spool and HTTP
+    ReadyStages* stages;  // of these lanes; null with them
     RemoteTarget::Cluster cluster;
     Spool& spool;
   };

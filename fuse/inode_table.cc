@@ -47,8 +47,12 @@ void InodeTable::counted_directory(Inode inode, Inode parent, std::string_view n
 
 void InodeTable::bind(Inode inode, Inode tree) {
   const std::lock_guard lock(mutex_);
-  const auto found = known_.find(inode);
-  if (found == known_.end()) return;  // the kernel forgot it already: nothing to keep stable
+  auto found = known_.find(inode);
+  if (found == known_.end()) {
+    if (!is_private_inode(inode)) return;
+    found = known_.try_emplace(inode).first;
+    keep_forgotten(inode);
+  }
   Directory& place = found->second.place;
   if (place.tree != 0) renumbered_.erase(place.tree);
   place.tree = tree;
@@ -61,11 +65,24 @@ void InodeTable::forget(Inode inode, std::uint64_t count) {
   if (found == known_.end()) return;
   found->second.count -= std::min(count, found->second.count);
   if (found->second.count > 0) return;
-  const auto renumbered = renumbered_.find(found->second.place.tree);
-  if (renumbered != renumbered_.end() && renumbered->second == inode) {
+  if (is_private_inode(inode) && found->second.place.tree != 0) return keep_forgotten(inode);
+  erase(found);
+}
+
+void InodeTable::keep_forgotten(Inode inode) {
+  forgotten_.push_back(inode);
+  if (forgotten_.size() <= kMostForgotten) return;
+  const auto oldest = known_.find(forgotten_.front());
+  forgotten_.pop_front();
+  if (oldest != known_.end() && oldest->second.count == 0) erase(oldest);
+}
+
+void InodeTable::erase(KnownOnes::iterator known) {
+  const auto renumbered = renumbered_.find(known->second.place.tree);
+  if (renumbered != renumbered_.end() && renumbered->second == known->first) {
     renumbered_.erase(renumbered);
   }
-  known_.erase(found);
+  known_.erase(known);
 }
 
 std::size_t InodeTable::size() const {

@@ -5,13 +5,15 @@
 //  - directories, with parent and name: when the tree gives a number up (a node left and came
 //    back), a shell standing in the directory goes on under the number it knows;
 //  - own new files, which the tree does not know before the seal: they get a private number, and
-//    keep it after the seal for as long as the kernel remembers them.
+//    keep it after the seal for as long as the kernel remembers them. The last kMostForgotten that
+//    it forgot are kept, too: a reply that was made before the seal may still name one.
 //
 // Lookup counts follow the kernel's rule: each entry reply counts one, forget() takes them back.
 // Thread-safe; never calls out.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -28,6 +30,8 @@ inline bool is_private_inode(Inode inode) { return inode >= kFirstPrivateInode; 
 
 class InodeTable {
  public:
+  static constexpr std::size_t kMostForgotten = 1024;
+
   struct Directory {
     Inode parent = 0;  // the kernel's number
     std::string name;
@@ -58,11 +62,16 @@ class InodeTable {
     std::uint64_t count = 0;
     Directory place;  // parent 0 for a file; tree 0 before the seal
   };
+  using KnownOnes = std::unordered_map<Inode, Known>;
+  // Precondition of both: the lock is held.
+  void keep_forgotten(Inode inode);
+  void erase(KnownOnes::iterator known);
 
   mutable std::mutex mutex_;  // guards everything below
   Inode next_private_ = kFirstPrivateInode;
-  std::unordered_map<Inode, Known> known_;       // by the kernel's number
+  KnownOnes known_;                              // by the kernel's number
   std::unordered_map<Inode, Inode> renumbered_;  // tree's number -> kernel's, where they differ
+  std::deque<Inode> forgotten_;  // sealed files with count 0, or that had it; the oldest first
 };
 
 }  // namespace skein

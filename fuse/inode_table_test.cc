@@ -26,19 +26,38 @@ TEST_CASE("inodes: a new file keeps its number over the seal, until the kernel f
   table.counted(mine);  // looked up again after the seal
   table.forget(mine, 1);
   CHECK(table.kernel_number(42) == mine);
-  table.forget(mine, 1);
-  CHECK(table.kernel_number(42) == 42);
-  CHECK(table.size() == 0);
 }
 
-TEST_CASE("inodes: a file forgotten before its seal is shown under the tree's number") {
+TEST_CASE("inodes: what a late reply may name stands for its file, after the kernel forgot it, too") {
   InodeTable table;
-  const Inode mine = table.new_private();
-  table.counted(mine);
-  table.forget(mine, 1);
-  table.bind(mine, 42);
-  CHECK(table.kernel_number(42) == 42);
-  CHECK(table.size() == 0);
+  const Inode late = table.new_private();
+  table.counted(late);
+  table.forget(late, 1);
+  table.bind(late, 42);
+  table.counted(late);
+  CHECK(table.tree_number(late) == Inode{42});
+  table.forget(late, 1);
+  table.counted(late);
+  CHECK(table.tree_number(late) == Inode{42});
+}
+
+TEST_CASE("inodes: forgotten files take a bounded room, and those in use are not among them") {
+  InodeTable table;
+  const Inode used = table.new_private();
+  table.counted(used);
+  table.bind(used, 42);
+  const Inode first = table.new_private();
+  table.bind(first, 43);
+  for (std::size_t i = 0; i < 2 * InodeTable::kMostForgotten; ++i) {
+    const Inode mine = table.new_private();
+    table.counted(mine);
+    table.bind(mine, 1000 + i);
+    table.forget(mine, 1);
+  }
+  CHECK(table.size() == InodeTable::kMostForgotten + 1);
+  CHECK(table.tree_number(used) == Inode{42});
+  CHECK_FALSE(table.tree_number(first).has_value());
+  CHECK(table.kernel_number(43) == 43);
 }
 
 TEST_CASE("inodes: a directory found again under another tree number keeps the kernel's") {

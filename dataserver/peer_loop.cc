@@ -31,7 +31,7 @@ bool has_input(int socket) {
 Result<std::unique_ptr<PeerLoop>> PeerLoop::start(Fd listener, Options options, Welcome welcome,
                                                   TurnAway turn_away) {
   Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  Fd due(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE));
+  Fd due(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   Fd exit(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll || !due || !exit) return errno_error(errno, "epoll");
   const auto watch = [&](int fd, std::uint32_t events, std::uint64_t what) {
@@ -40,7 +40,8 @@ Result<std::unique_ptr<PeerLoop>> PeerLoop::start(Fd listener, Options options, 
     event.data.u64 = what;
     return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0;
   };
-  if (!watch(listener.get(), EPOLLIN | EPOLLET, kListener) || !watch(due.get(), EPOLLIN, kDue) ||
+  if (!watch(listener.get(), EPOLLIN | EPOLLET, kListener) ||
+      !watch(due.get(), EPOLLIN | EPOLLET, kDue) ||
       !watch(exit.get(), EPOLLIN, kExit)) {
     return errno_error(errno, "epoll_ctl");
   }
@@ -102,10 +103,14 @@ void PeerLoop::stop(Deadline deadline) {
 }
 
 void PeerLoop::wake() {
-  const std::lock_guard lock(mutex_);
-  ++wakes_;
-  for (const Id id : wakeable_) make_due(id);
-  wakeable_.clear();
+  {
+    const std::lock_guard lock(mutex_);
+    ++wakes_;
+    due_.insert(due_.end(), wakeable_.begin(), wakeable_.end());
+    wakeable_.clear();
+    if (due_.empty()) return;
+  }
+  tell_of_due();
 }
 
 void PeerLoop::work() {
@@ -280,18 +285,29 @@ void PeerLoop::arm(Id id, const Slot& slot, const Turn& turn) {
 
 void PeerLoop::make_due(Id id) {
   due_.push_back(id);
+  tell_of_due();
+}
+
+// Wakes one thread; it wakes the next if more is due. Were the event to stay until it is read, as
+// epoll does by default, all of them would wake each time.
+void PeerLoop::tell_of_due() {
   const std::uint64_t one = 1;
-  // The counter is far from full: it never exceeds a few times the number of peers.
+  // Never read, and far from full in any life of a server.
   [[maybe_unused]] const ssize_t written = ::write(due_event_.get(), &one, sizeof one);
 }
 
 std::optional<PeerLoop::Id> PeerLoop::take_due() {
-  std::uint64_t one = 0;
-  if (::read(due_event_.get(), &one, sizeof one) != sizeof one) return std::nullopt;
-  const std::lock_guard lock(mutex_);
-  if (due_.empty()) return std::nullopt;
-  const Id id = due_.front();
-  due_.pop_front();
+  Id id = 0;
+  bool more = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (due_.empty()) return std::nullopt;
+    id = due_.front();
+    due_.pop_front();
+    more = !due_.empty();
+  }
+  // Not under the lock: the thread that it wakes takes that at once.
+  if (more) tell_of_due();
   return id;
 }
 

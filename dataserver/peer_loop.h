@@ -82,6 +82,7 @@ class PeerLoop {
   std::unique_ptr<Peer> end_turn(Id id, const Turn& turn);
   void arm(Id id, const Slot& slot, const Turn& turn);
   void make_due(Id id);
+  void tell_of_due();
   std::optional<Id> take_due();
   std::unique_ptr<Peer> take_longest_idle();
   std::unique_ptr<Peer> remove(Id id);
@@ -91,7 +92,7 @@ class PeerLoop {
   const TurnAway turn_away_;
   const Fd listener_;
   const Fd epoll_;
-  const Fd due_event_;   // counts due_
+  const Fd due_event_;   // tells that something is due
   const Fd exit_event_;
   std::atomic<bool> accepting_ = true;
   std::atomic<bool> draining_ = false;

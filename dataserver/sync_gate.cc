@@ -34,7 +34,8 @@ SyncGate::Ticket SyncGate::ticket() {
   // The flush under way, if any, may have passed our bytes already.
   wanted_ = begun_ + 1;
   ++taken_;
-  wanted_changed_.notify_one();
+  // The first begins the gathering and the last expected one ends it.
+  if (taken_ == 1 || taken_ >= expected_) wanted_changed_.notify_one();
   return wanted_;
 }
 

@@ -62,12 +62,13 @@ Result<std::uint64_t> sum_of(const AppendBytes& body) {
 }
 
 // How many of the run's records are really in the file.
-std::size_t count_whole(int file, std::uint64_t size_bytes, const std::vector<AppendRecord>& run) {
+std::size_t count_whole(int file, std::uint64_t size_bytes, const std::vector<AppendRecord>& run,
+                        GrowingFile::Check check) {
   const std::uint64_t top = run.empty() ? 0 : run.back().end;
   const std::uint64_t flushed = top - std::min(top, GrowingFile::kMostBytes);
   for (std::size_t i = 0; i < run.size(); ++i) {
     if (run[i].end > size_bytes) return i;
-    if (run[i].end <= flushed) continue;
+    if (run[i].end <= flushed || check == GrowingFile::Check::kLength) continue;
     const auto sum = sum_of(FileStretch{file, run[i].start(), run[i].length});
     if (!sum || *sum != run[i].checksum) return i;
   }
@@ -85,14 +86,14 @@ GrowingFile::GrowingFile(Fd file, AppendJournal journal, Flush flush)
     : file_(std::move(file)), flush_(std::move(flush)), journal_(std::move(journal)) {}
 
 Result<std::unique_ptr<GrowingFile>> GrowingFile::resume(Fd file, AppendJournal journal,
-                                                         Flush flush) {
+                                                         Flush flush, Check check) {
   struct stat st {};
   if (::fstat(file.get(), &st) != 0) return errno_error(errno, journal.path().text());
   const auto size_bytes = static_cast<std::uint64_t>(st.st_size);
   const auto records = journal.read();
   if (!records) return records.error();
   const std::vector<AppendRecord> run = trusted_run(*records);
-  const std::size_t whole = count_whole(file.get(), size_bytes, run);
+  const std::size_t whole = count_whole(file.get(), size_bytes, run, check);
   auto resumed = std::make_unique<GrowingFile>(std::move(file), std::move(journal),
                                                std::move(flush));
   GrowingFile& self = *resumed;

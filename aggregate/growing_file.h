@@ -46,8 +46,12 @@ class GrowingFile {
   GrowingFile(Fd file, AppendJournal journal, Flush flush);
 
   // Takes up a file that grew before: checks what the journal says of its last appends, and cuts
-  // off what was not complete. Errors: as pread(2), ftruncate(2).
-  static Result<std::unique_ptr<GrowingFile>> resume(Fd file, AppendJournal journal, Flush flush);
+  // off what was not complete. What was written before a power cut is to be checked by its bytes,
+  // up to kMostBytes of them; what only its process has lost, by its length. Errors: as pread(2),
+  // ftruncate(2).
+  enum class Check { kBytes, kLength };
+  static Result<std::unique_ptr<GrowingFile>> resume(Fd file, AppendJournal journal, Flush flush,
+                                                     Check check);
 
   struct Appended {
     std::uint64_t offset = 0;

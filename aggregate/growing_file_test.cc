@@ -36,10 +36,11 @@ struct Scene {
     REQUIRE(journal);
     return std::make_unique<GrowingFile>(open_file(O_CREAT | O_EXCL), std::move(*journal), flush());
   }
-  std::unique_ptr<GrowingFile> resume() {
+  std::unique_ptr<GrowingFile> resume(
+      GrowingFile::Check check = GrowingFile::Check::kBytes) {
     auto journal = AppendJournal::open(folder.get(), "j");
     REQUIRE(journal);
-    auto file = GrowingFile::resume(open_file(0), std::move(*journal), flush());
+    auto file = GrowingFile::resume(open_file(0), std::move(*journal), flush(), check);
     REQUIRE(file);
     return std::move(*file);
   }

@@ -1,6 +1,7 @@
 #include "dataserver/appends.h"
 
 #include "core/uuid.h"
+#include "dataserver/announced_body.h"
 #include "dataserver/append_body.h"
 #include "dataserver/owner_reply.h"
 
@@ -110,29 +111,21 @@ std::unique_ptr<BodySink> Appends::append(const RequestHead& request, const Targ
     return answer(refusal(unknown ? 415 : 400, asked.error().what));
   }
   if (target.directory) return answer(refusal(400, "a directory does not grow"));
-  if (request.framing().kind == BodyFraming::Kind::kNone) {
-    return answer(refusal(411, "an append needs a Content-Length or a chunked body"));
-  }
-  const std::string_view coding = request.find("Content-Encoding").value_or("identity");
-  auto decoder = make_decoder(coding);
-  if (!decoder && !coding.empty() && coding != "identity") {
-    Reply reply = refusal(415, "Content-Encoding must be gzip or zstd");
-    reply.add_field("Accept-Encoding", "gzip, zstd");
-    return answer(std::move(reply));
-  }
+  auto body = announced_body(request);
+  if (body.refusal) return answer(std::move(*body.refusal));
   std::optional<RequestId> id;
   if (const auto text = request.find("Skein-Request-Id")) {
     id = parse_request_id(*text);
     if (!id) return answer(refusal(400, "Skein-Request-Id must be a lower-case UUID"));
   }
   if (asked->kind != GrowthKind::kText) {
-    return tables_.append(request, std::move(*asked), std::move(decoder), id);
+    return tables_.append(request, std::move(*asked), std::move(body.decoder), id);
   }
   if (request.framing().length > GrowingFile::kMostBytes) {
     return answer(refusal(413, "one append has at most " +
                                    std::to_string(GrowingFile::kMostBytes) + " bytes"));
   }
-  return std::make_unique<Text>(*this, request, asked->file, std::move(decoder), id);
+  return std::make_unique<Text>(*this, request, asked->file, std::move(body.decoder), id);
 }
 
 std::unique_ptr<BodySink> Appends::seal(const RequestHead& request, const ClusterPath& path) {

@@ -83,6 +83,10 @@ class FileStore {
 
   // A stage for bytes that go into another file. Errors: as open(2).
   Result<StagedFile> scratch() { return new_stage(stage_directory()); }
+  // Bytes are about to be acknowledged without being published: later it is known when that was.
+  void writing() { lost_writes_->publishing(); }
+  // May a file that was last written then (ns since 1970) have lost bytes in a power cut?
+  bool may_have_lost(std::int64_t mtime_ns) const { return lost_writes_->suspects(mtime_ns); }
   // Would so many more bytes leave the reserve? Errors: no_space_on_device.
   Result<void> check_space(std::uint64_t size_bytes);
 

@@ -85,7 +85,9 @@ void GrowingFiles::take_up(const std::string& journal_name) {
   const bool grows = *found && (*found)->kind == Found::Kind::kFile && (*found)->writable;
   if (!grows) return drop_journal();
   auto fd = open_beneath(store_.root(), path, O_RDWR | O_NOFOLLOW);
-  auto file = fd ? GrowingFile::resume(std::move(*fd), std::move(*journal), flush())
+  const auto check = store_.may_have_lost((*found)->mtime_ns) ? GrowingFile::Check::kBytes
+                                                              : GrowingFile::Check::kLength;
+  auto file = fd ? GrowingFile::resume(std::move(*fd), std::move(*journal), flush(), check)
                  : Result<std::unique_ptr<GrowingFile>>(fd.error());
   if (!file) {
     spdlog::error("a growing file cannot be taken up, it takes no appends: path={} why={}",
@@ -131,6 +133,7 @@ std::size_t GrowingFiles::count() const {
 Result<GrowingFile::Appended> GrowingFiles::append(const ClusterPath& path, const AppendBytes& body,
                                                    const std::optional<RequestId>& request) {
   if (auto room = store_.check_space(size_of(body)); !room) return room.error();
+  store_.writing();
   for (int race = 0;; ++race) {
     auto entry = find_or_make(path);
     if (!entry) return entry.error();
@@ -214,7 +217,8 @@ Result<std::shared_ptr<GrowingFile>> GrowingFiles::opened(Entry& entry, const Cl
   if (!fd) return fd.error();
   auto journal = AppendJournal::open(journals_.get(), entry.journal);
   if (!journal) return journal.error();
-  auto file = GrowingFile::resume(std::move(*fd), std::move(*journal), flush());
+  auto file = GrowingFile::resume(std::move(*fd), std::move(*journal), flush(),
+                                  GrowingFile::Check::kLength);
   if (!file) return file.error();
   const std::lock_guard lock(mutex_);
   entry.file = std::move(*file);

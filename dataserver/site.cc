@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/uuid.h"
+#include "dataserver/announced_body.h"
 #include "dataserver/directory_reply.h"
 #include "dataserver/get_file.h"
 #include "dataserver/glob.h"
@@ -195,22 +196,14 @@ Site::Sink Site::put(const RequestHead& request, const Target& target) {
 Site::Sink Site::put_body(const RequestHead& request, const ClusterPath& path,
                           FileStore::NameCheck check, PutBody::Publish publish) {
   const BodyFraming framing = request.framing();
-  if (framing.kind == BodyFraming::Kind::kNone) {
-    return answer(refusal(411, "PUT needs a Content-Length or a chunked body"));
-  }
-  const std::string_view coding = request.find("Content-Encoding").value_or("identity");
-  auto decoder = make_decoder(coding);
-  if (!decoder && !coding.empty() && coding != "identity") {
-    Reply reply = refusal(415, "Content-Encoding must be gzip or zstd");
-    reply.add_field("Accept-Encoding", "gzip, zstd");
-    return answer(std::move(reply));
-  }
+  auto body = announced_body(request);
+  if (body.refusal) return answer(std::move(*body.refusal));
   const auto announced = digests_of(request);
   if (!announced) return answer(refusal_of(announced.error()));
   auto stage = store_.stage(path, framing.length, check);
   if (!stage) return answer(refusal_of(stage.error()));
   return std::make_unique<PutBody>(
-      ReceivedFile(store_, std::move(*stage), framing.length, std::move(decoder), *announced),
+      ReceivedFile(store_, std::move(*stage), framing.length, std::move(body.decoder), *announced),
       std::move(publish));
 }
 

@@ -13,19 +13,16 @@ exit status: 0 all rounds held; 1 a promise was broken (the seed replays the mom
 import argparse
 import collections
 import http.client
-import os
 import pathlib
 import random
-import signal
 import sys
 import tempfile
 import threading
 import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
-from harness import Server  # noqa: E402
-from power_cut import VolatileDisk  # noqa: E402
+sys.path[:0] = [str(HERE)]
+import power  # noqa: E402
 
 WRITERS = 8
 FILES = ("_aggregate/one.log", "_aggregate/deep/two.csv")
@@ -96,46 +93,36 @@ def repeat(server, writers):
     return problems
 
 
-def one_round(disk_on, disk_off, root, env, pick, sync):
+def one_round(place, env, pick, sync, cuts):
     options = ["--sync", sync]
-    disk = disk_on()
-    try:
-        root.mkdir(exist_ok=True)
-        server = Server(root, env=env, args=options)
+    disk = power.VolatileDisk(place, pick.randrange(1 << 31)) if cuts else power.LastingDisk(place)
+    with power.server_on(disk, env, options) as server:
         writers = [Writer(server, f"w{n}", FILES[n % 2]) for n in range(WRITERS)]
-        for writer in writers:
-            writer.start()
-        # The moment is what the test is about: a wait, not a sleep in place of a condition.
-        threading.Event().wait(pick.uniform(0.0, 0.7))
-        counts = {writer.name_: writer.acknowledged for writer in writers}
-        if disk is not None:
-            disk.cut()
-        server.stop(sig=signal.SIGKILL)
-        for writer in writers:
-            writer.join(60)
-    finally:
-        disk_off(disk)
+
+        def tally():
+            return {writer.name_: writer.acknowledged for writer in writers}
+
+        counts = power.write_until_cut(server, disk, writers, pick.uniform(0.0, 0.7), tally)
     problems = [writer.problem for writer in writers if writer.problem]
-    if disk is None:
-        counts = {writer.name_: writer.acknowledged for writer in writers}
-    disk = disk_on()
-    try:
-        server = Server(root, env=env, args=options)
+    if not cuts:
+        counts = tally()
+    disk = power.VolatileDisk(place, 0) if cuts else disk
+    with power.server_on(disk, env, options) as server:
         for path in FILES:
             mine = {writer.name_: counts[writer.name_] for writer in writers if writer.path == path}
             reply = server.get(f"/{path}", timeout=60)
             if reply.status == 404 and not any(mine.values()):
                 continue
-            on_disk = (root / path).read_bytes()
+            on_disk = (server.root / path).read_bytes()
             if reply.body != on_disk:
                 problems.append(f"{path}: {len(reply.body)} bytes served, {len(on_disk)} on the disk")
-            if disk is None:
+            if not cuts:
                 problems += judge(path, reply.body, mine)
             else:
                 # Acknowledgements on their way at the cut may be of what was lost with it.
                 problems += [one for one in judge(path, reply.body, mine)
                              if "torn" in one or lost(reply.body, mine)]
-        if disk is None:
+        if not cuts:
             problems += repeat(server, writers)
             for path in FILES:
                 mine = {one.name_: one.acknowledged for one in writers if one.path == path}
@@ -143,8 +130,6 @@ def one_round(disk_on, disk_off, root, env, pick, sync):
                 problems += [one for one in judge(path, content, mine) if lost(content, mine)
                              or "torn" in one]
         server.stop()
-    finally:
-        disk_off(disk)
     return sum(counts.values()), problems
 
 
@@ -163,8 +148,8 @@ def main():
     arguments = parser.parse_args()
     if arguments.power_cut:
         arguments.sync = "publish"
-        if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
-            print("SKIP: power cuts need root, loop devices and /dev/fuse")
+        if power.not_here():
+            print(power.not_here())
             return 77
     print(f"append crash: seed={arguments.seed} rounds={arguments.rounds} sync={arguments.sync}"
           f" power_cut={arguments.power_cut}", flush=True)
@@ -175,13 +160,7 @@ def main():
             place = pathlib.Path(name)
             (place / "run").mkdir()
             env = {"SKEIN_RUN_DIR": str(place / "run"), "SKEIN_CONFIG": ""}
-            if arguments.power_cut:
-                seed = pick.randrange(1 << 31)
-                count, problems = one_round(lambda: VolatileDisk(place, seed), VolatileDisk.off,
-                                            place / "disk" / "root", env, pick, "publish")
-            else:
-                count, problems = one_round(lambda: None, lambda _: None, place / "root", env, pick,
-                                            arguments.sync)
+            count, problems = one_round(place, env, pick, arguments.sync, arguments.power_cut)
         acknowledged += count
         if problems:
             print(f"round {number}: {len(problems)} problems\n  " + "\n  ".join(problems[:20]))

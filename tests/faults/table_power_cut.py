@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Power cut under a data server with --sync publish while eight writers append to HDF5 tables, on a
-disk that drops what was not flushed (power_cut.py). After each cut the server is started again, and
+disk that drops what was not flushed (power.py). After each cut the server is started again, and
 what table_crash.py asks of a kill must hold.
 
 usage: tests/faults/table_power_cut.py [--rounds N] [--seed S]
@@ -8,49 +8,29 @@ exit status: 0 all rounds held; 1 a promise was broken; 2 wrong usage; 77 needs 
 and FUSE
 """
 import argparse
-import os
 import pathlib
 import random
-import signal
 import sys
 import tempfile
-import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
-from harness import Server  # noqa: E402
-from power_cut import VolatileDisk  # noqa: E402
+sys.path[:0] = [str(HERE)]
+import power  # noqa: E402
 from table_crash import WRITERS, Writer, judge  # noqa: E402
 
 
 def one_round(numpy, h5py, place, pick):
-    env = {"SKEIN_RUN_DIR": str(place / "run"), "SKEIN_CONFIG": ""}
+    env, options = {"SKEIN_RUN_DIR": str(place / "run"), "SKEIN_CONFIG": ""}, ["--sync", "publish"]
     (place / "run").mkdir()
-    disk = VolatileDisk(place, pick.randrange(1 << 31))
-    root = disk.mount / "root"
-    root.mkdir()
-    try:
-        server = Server(root, env=env, args=["--sync", "publish"])
+    disk = power.VolatileDisk(place, pick.randrange(1 << 31))
+    with power.server_on(disk, env, options) as server:
         writers = [Writer(numpy, server, n, 0) for n in range(WRITERS)]
-        for writer in writers:
-            writer.start()
-        threading.Event().wait(pick.uniform(0.05, 2.0))
-        # Only what was acknowledged before the cut is promised.
-        acknowledged = [(w.writer, n) for w in writers for n in list(w.acknowledged)]
-        disk.cut()
-        server.stop(sig=signal.SIGKILL)
-        for writer in writers:
-            writer.join(30)
-    finally:
-        disk.off()
-    disk = VolatileDisk(place, 0)
-    try:
-        server = Server(root, env=env, args=["--sync", "publish"])
-        problems = judge(numpy, h5py, root, acknowledged)
+        acknowledged = power.write_until_cut(server, disk, writers, pick.uniform(0.05, 2.0), lambda: [
+            (writer.writer, n) for writer in writers for n in list(writer.acknowledged)])
+    with power.server_on(power.VolatileDisk(place, 0), env, options) as server:
+        problems = judge(numpy, h5py, server.root, acknowledged)
         if server.stop() != 0:
             problems.append("the server did not end in order")
-    finally:
-        disk.off()
     return len(acknowledged), problems
 
 
@@ -60,8 +40,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     arguments = parser.parse_args()
-    if os.geteuid() != 0 or not os.path.exists("/dev/loop-control") or not os.path.exists("/dev/fuse"):
-        print("SKIP: power cuts need root, loop devices and /dev/fuse")
+    if power.not_here():
+        print(power.not_here())
         return 77
     import h5py
     import numpy

@@ -24,6 +24,12 @@ def test_kill_9_at_any_moment_loses_nothing_acknowledged():
 
 
 @pytest.mark.parametrize("sync", ["publish", "none"])
+def test_kill_9_loses_tears_and_doubles_no_append(sync):
+    told = run(sys.executable, HERE / "append_crash.py", "--rounds", 2, "--sync", sync, limit_s=120)
+    assert "none lost, none torn, none doubled" in told
+
+
+@pytest.mark.parametrize("sync", ["publish", "none"])
 def test_a_power_cut_leaves_no_partial_file_served(sync):
     told = run(sys.executable, HERE / "power_cut.py", "--rounds", 1, "--sync", sync, limit_s=120)
     assert "acknowledged files" in told

@@ -1,5 +1,6 @@
 #include "cache/directories.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -175,6 +176,9 @@ Result<std::vector<Node>> Directories::refresh(Inode inode, Directory& directory
 // Precondition: directory.refreshing was set by this thread.
 Result<std::vector<Node>> Directories::ask(Inode inode, Directory& directory) {
   const TimePoint begun = options_.now();
+  const auto trust = may_grow(inode, directory)
+                         ? std::min(options_.listing_trust, kGrowingTrust)
+                         : options_.listing_trust;
   std::unique_lock lock(state_->mutex);
   const bool in_full = directory.in_full;
   const std::uint64_t distrusts = directory.distrusts;
@@ -197,7 +201,7 @@ Result<std::vector<Node>> Directories::ask(Inode inode, Directory& directory) {
     directory.missing = outcome->missing;
     directory.version = outcome->version;
     directory.epoch = epoch;
-    directory.trusted_until = (outcome->complete ? begun : options_.now()) + options_.listing_trust;
+    directory.trusted_until = (outcome->complete ? begun : options_.now()) + trust;
     if (distrusts == directory.distrusts) directory.in_full = false;
   }
   lock.unlock();

@@ -36,8 +36,11 @@ namespace skein {
 
 class Directories {
  public:
+  // tail -f looks every second, and is to show what was appended within 3 s.
+  static constexpr std::chrono::milliseconds kGrowingTrust{1250};
+
   struct Options {
-    std::chrono::milliseconds listing_trust{2500};
+    std::chrono::milliseconds listing_trust{2500};  // at most kGrowingTrust where files grow
     Clock now = real_clock();
   };
   // The references outlive it.

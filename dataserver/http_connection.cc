@@ -234,15 +234,20 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
 }
 
 HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
-  const std::span<char> block =
+  std::span<char> block =
       holds_replies_ ? bench.block().first(kDrainedBlockBytes) : bench.block();
   std::size_t filled = 0;
   int blocks = 0;
   TimePoint leave = in(kBlockTime);
   for (;;) {
     if (body_->done() || filled == block.size()) {
-      request_.sink->take(block.first(filled));
-      if (filled == block.size()) trickles_ = false;
+      if (body_->done()) {
+        bench.side.wait();
+        request_.sink->take(block.first(filled));
+      } else {
+        block = pass_on(block, bench);
+        trickles_ = false;
+      }
       filled = 0;
       leave = in(kBlockTime);
       drain_input();
@@ -263,6 +268,7 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
       trickles_ = trickles_ || (filled < kFairBytes && passed(leave));
     } else if (n.error().code == std::errc::timed_out) {
       // The block belongs to the thread: what is in it must go before the thread does.
+      bench.side.wait();
       if (filled > 0) {
         request_.sink->take(block.first(filled));
         deadline_ = in(stall_);

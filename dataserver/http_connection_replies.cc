@@ -134,8 +134,23 @@ bool HttpConnection::gathers(const Request& request) {
       stream_.buffered().empty() || !request.sink->ready()) {
     return false;
   }
+  return gets_side_thread();
+}
+
+bool HttpConnection::gets_side_thread() {
   if (!has_side_thread_) has_side_thread_ = side_threads_.try_acquire();
   return has_side_thread_;
+}
+
+std::span<char> HttpConnection::pass_on(std::span<char> block, Workbench& bench) {
+  if (!gets_side_thread()) {
+    request_.sink->take(block);
+    return block;
+  }
+  bench.side.wait();
+  bench.side.start([sink = request_.sink.get(), block] { sink->take(block); });
+  const bool first = block.data() == bench.block().data();
+  return (first ? bench.other_block() : bench.block()).first(block.size());
 }
 
 void HttpConnection::gather(Request request, Workbench& bench) {
@@ -162,12 +177,16 @@ void HttpConnection::collect(Workbench& bench) {
   replies_.clear();
 }
 
-// Finishes what was gathered: before any other request is, and before the turn ends.
+// Finishes what was gathered and waits for the side thread: before any other request is finished, and
+// before the turn ends.
 void HttpConnection::settle(Workbench& bench) {
   collect(bench);
   for (Request& request : gathered_) answer(std::move(request), bench);
   gathered_.clear();
-  if (std::exchange(has_side_thread_, false)) side_threads_.release();
+  if (!std::exchange(has_side_thread_, false)) return;
+  bench.side.wait();
+  bench.drop_other_block();
+  side_threads_.release();
 }
 
 void HttpConnection::finish_pending(Workbench& bench) {
@@ -222,6 +241,7 @@ void HttpConnection::queue(Reply reply, const Request& request, Workbench& bench
 
 // A stage that did not come whole is dropped with its sink.
 void HttpConnection::say_farewell(Reply reply, Workbench& bench) {
+  settle(bench);
   request_.sink = std::make_unique<DiscardedBody>(std::move(reply));
   request_.keep_alive = false;
   finish_request(bench);

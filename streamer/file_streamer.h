@@ -109,6 +109,10 @@ class FileStreamer {
   // path), operation_canceled (after abandon()); then nothing was accepted.
   Result<Ticket> put(const ClusterPath& path, std::span<const char> bytes, Deadline deadline,
                      std::string_view key = {});
+  // The same for a file that lies in pieces.
+  using Pieces = std::span<const std::span<const char>>;
+  Result<Ticket> put_pieces(const ClusterPath& path, Pieces pieces, Deadline deadline,
+                            std::string_view key = {});
   // The same for bytes that are made where they are sent from: `fill` gets the buffer, within the
   // call, and writes all of it.
   using Fill = std::function<void(std::span<char> buffer)>;
@@ -146,6 +150,10 @@ class FileStreamer {
     NodeSnapshot nodes;
     std::vector<std::shared_ptr<NodeStream>> streams;
   };
+  // Writes all of the buffer and returns its checksum, for those that want one.
+  using SummedFill = std::function<std::uint64_t(std::span<char> buffer)>;
+  Result<Ticket> accept(const ClusterPath& path, std::size_t size_bytes, const SummedFill& fill,
+                        Deadline deadline, std::string_view key);
   std::shared_ptr<const Routes> routes_to(const NodeSnapshot& nodes);
   bool place(const OutgoingPtr& file, const Routes& routes, NodeStream* preferred);
   NodeStream* holder_of(const ClusterPath& path, const Routes& routes);

@@ -75,14 +75,19 @@ char storage_order(const FrameView& view) {
   return std::abs(view.strides[0]) <= std::abs(last.stride) ? 'F' : 'C';
 }
 
+std::optional<std::span<const char>> dense_pixels(const FrameView& view, char order) {
+  if (!is_dense(axes_of(view, order), pixel_bytes(view.type))) return std::nullopt;
+  return std::span(static_cast<const char*>(view.first), view.size_bytes());
+}
+
 void copy_pixels(const FrameView& view, char order, std::span<std::uint8_t> out) {
   assert(out.size() == view.size_bytes());
   if (out.empty()) return;
   const std::size_t pixel = pixel_bytes(view.type);
   const auto axes = axes_of(view, order);
   const auto* first = static_cast<const std::uint8_t*>(view.first);
-  if (is_dense(axes, pixel)) {
-    std::memcpy(out.data(), first, out.size());
+  if (const auto dense = dense_pixels(view, order)) {
+    std::memcpy(out.data(), dense->data(), out.size());
     return;
   }
   std::uint8_t* to = out.data();

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "streamer/pzf.h"
@@ -34,6 +35,9 @@ FrameView camera_frame(const void* first, PixelType type, std::uint32_t width,
 // The order in which a frame is stored, 'F' (axis 0 fastest) or 'C' (the last axis fastest): the one
 // that it has, so that whole rows are copied. Dense both ways: 'F', as PYME writes it.
 char storage_order(const FrameView& view);
+
+// The pixels where they lie; nullopt unless they lie densely in that order.
+std::optional<std::span<const char>> dense_pixels(const FrameView& view, char order);
 
 // Copies the pixels densely, in that order. Precondition: out.size() == view.size_bytes().
 void copy_pixels(const FrameView& view, char order, std::span<std::uint8_t> out);

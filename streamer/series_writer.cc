@@ -1,6 +1,7 @@
 #include "streamer/series_writer.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <random>
 #include <thread>
@@ -195,34 +196,34 @@ Result<void> SeriesWriter::send_raw(const PzfHeader& header, const FrameView& fr
                                     Deadline deadline) {
   const auto path = options_.path.child(frame_name(header.frame_number, ".pzf"));
   if (!path) return path.error();
-  return put(*path, kPzfHeaderBytes + header.size_bytes(),
-             [&](std::span<char> buffer) {
-               const auto head = raw_pzf_header(header);
-               std::memcpy(buffer.data(), head.data(), head.size());
-               const auto pixels = buffer.subspan(head.size());
-               copy_pixels(frame, header.order,
-                           {reinterpret_cast<std::uint8_t*>(pixels.data()), pixels.size()});
-             },
-             deadline);
+  const auto head = raw_pzf_header(header);
+  if (const auto pixels = dense_pixels(frame, header.order)) {
+    const std::array<std::span<const char>, 2> pieces{
+        std::span(reinterpret_cast<const char*>(head.data()), head.size()), *pixels};
+    return put([&](Deadline soon) { return streamer_->put_pieces(*path, pieces, soon); }, deadline);
+  }
+  const auto fill = [&](std::span<char> buffer) {
+    std::memcpy(buffer.data(), head.data(), head.size());
+    const auto to = buffer.subspan(head.size());
+    copy_pixels(frame, header.order, {reinterpret_cast<std::uint8_t*>(to.data()), to.size()});
+  };
+  const std::size_t size_bytes = head.size() + header.size_bytes();
+  return put([&](Deadline soon) { return streamer_->put(*path, size_bytes, fill, soon); }, deadline);
 }
 
 void SeriesWriter::send_coded(const PzfHeader& header, std::span<const std::uint8_t> file) {
   const auto path =
       options_.path.child(frame_name(header.frame_number, options_.coding.suffix()));
-  auto sent = path ? put(*path, file.size(),
-                         [&](std::span<char> buffer) {
-                           std::memcpy(buffer.data(), file.data(), file.size());
-                         },
-                         Deadline::after(kPatience))
-                   : Result<void>(path.error());
+  const std::span bytes(reinterpret_cast<const char*>(file.data()), file.size());
+  const auto try_put = [&](Deadline soon) { return streamer_->put(*path, bytes, soon); };
+  auto sent = path ? put(try_put, Deadline::after(kPatience)) : Result<void>(path.error());
   if (!sent) settle(header.frame_number, nullptr, &sent.error());
 }
 
 // In short waits, so that giving up the series is noticed; while no node is alive, one may come back.
-Result<void> SeriesWriter::put(const ClusterPath& path, std::size_t size_bytes,
-                               const FileStreamer::Fill& fill, Deadline deadline) {
+Result<void> SeriesWriter::put(const TryPut& try_put, Deadline deadline) {
   for (;;) {
-    auto put = streamer_->put(path, size_bytes, fill, deadline.earlier(Deadline::after(kLook)));
+    const auto put = try_put(deadline.earlier(Deadline::after(kLook)));
     if (put) return {};
     const std::errc why = put.error().code;
     const bool may_pass = why == std::errc::no_buffer_space || why == std::errc::host_unreachable;

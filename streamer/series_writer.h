@@ -138,8 +138,8 @@ class SeriesWriter {
   Result<void> accept(std::uint64_t index, const FrameView& frame);
   Result<void> send_raw(const PzfHeader& header, const FrameView& frame, Deadline deadline);
   void send_coded(const PzfHeader& header, std::span<const std::uint8_t> file);
-  Result<void> put(const ClusterPath& path, std::size_t size_bytes, const FileStreamer::Fill& fill,
-                   Deadline deadline);
+  using TryPut = std::function<Result<FileStreamer::Ticket>(Deadline)>;
+  Result<void> put(const TryPut& try_put, Deadline deadline);
   void frame_done(const FileStreamer::Done& done);
   void settle(std::uint64_t index, const Node* node, const Error* error);
 

@@ -14,6 +14,7 @@ KIB, MIB = 1 << 10, 1 << 20
 LOAD = BUILD / "tests/bench/bench-stream-load"
 SECTIONS = ("rates", "small", "codecs", "sustained", "killed")
 NODES = 3
+QUEUE_BYTES = 256 * MIB  # of a streamer, which bench-stream-load fills before it measures
 
 
 def load(mode, size, count, rate, prefix, ports, **options):
@@ -56,7 +57,7 @@ def rate_row(servers, kind, size, count, turns):
         prefix = f"f{size}-{turn}-{name.replace(' ', '')}"
         for server in servers[whom]:
             (server.root / prefix).mkdir()
-        warm_memory(size * count)
+        warm_memory(size * count + QUEUE_BYTES)
         got = load(mode, size, count, 0, prefix, ports(servers[whom]), check=True)
         for server in servers[whom]:
             if kind == "tmpfs":

@@ -6,6 +6,8 @@
 //        no-sums   the same without checksums
 //        live      the same as plain, with a membership that notices who dies and comes back
 //        bare      the least a program can do: one thread per node sends one buffer again and again
+//                  Before that as many as the queue holds, not counted: memory fresh from the kernel
+//                  costs more than sending does.
 //   BYTES_PER_S    paced like a camera, with a queue of two seconds; 0 = as fast as they are taken
 // Prints one JSON object. Exit status: 0, or 1 if a file was not stored.
 #include <spdlog/spdlog.h>
@@ -33,6 +35,7 @@ using SteadyClock = std::chrono::steady_clock;
 struct Task {
   std::string mode;
   std::size_t size = 0;
+  long first = 0;
   long count = 0;
   double bytes_per_s = 0;
   std::string prefix;
@@ -40,7 +43,7 @@ struct Task {
 };
 
 struct Outcome {
-  double seconds = 0;
+  double seconds = 0, cpu_s = 0;
   long lost = 0;
   std::uint64_t offered_again = 0;
   double least_headroom_s = 1e9;  // of half-second looks, after the first two seconds
@@ -87,6 +90,14 @@ double cpu_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
+// What comes before the task: the numbers after its own.
+Task warm_up(const Task& task) {
+  Task warm = task;
+  warm.first = task.count;
+  warm.count = static_cast<long>(skein::FileStreamer::Options().queue_bytes / task.size) + 1;
+  return warm;
+}
+
 Outcome stream(const Task& task) {
   std::unique_ptr<skein::Membership> membership;
   if (task.mode == "live") {
@@ -108,7 +119,14 @@ Outcome stream(const Task& task) {
   skein::FileStreamer streamer(*membership, client, std::move(options));
   const std::vector<char> frame(task.size, 'x');
   Outcome outcome;
+  const Task warm = warm_up(task);
+  for (long n = warm.first; n < warm.first + warm.count; ++n) {
+    const auto path = skein::ClusterPath::parse(task.prefix + "/" + std::to_string(n));
+    if (!streamer.put(*path, frame, Deadline::after(60s))) ++outcome.lost;
+  }
+  if (auto flushed = streamer.flush(Deadline::after(60s)); !flushed) fail(flushed.error().what);
   const auto start = SteadyClock::now();
+  const double cpu_before = cpu_seconds();
   auto next_look = start + 2s;
   for (long n = 0; n < task.count; ++n) {
     if (task.bytes_per_s > 0) {
@@ -126,6 +144,7 @@ Outcome stream(const Task& task) {
   }
   const auto failures = streamer.finish(Deadline::after(120s));
   outcome.seconds = std::chrono::duration<double>(SteadyClock::now() - start).count();
+  outcome.cpu_s = cpu_seconds() - cpu_before;
   outcome.late_mib = resident_mib();
   if (!failures) fail(failures.error().what);
   for (const auto& failure : *failures) {
@@ -143,15 +162,16 @@ void send_bare(const Task& task, std::size_t which) {
   skein::HttpStream stream(std::move(*fd));
   const std::string body(task.size, 'x');
   const auto step = static_cast<long>(task.nodes.size());
-  const long first = static_cast<long>(which);
+  const long first = task.first + static_cast<long>(which);
+  const long end = task.first + task.count;
   const std::jthread reader([&, socket = ::dup(stream.fd())] {
     skein::HttpStream answers{skein::Fd(socket)};
-    for (long n = first; n < task.count; n += step) {
+    for (long n = first; n < end; n += step) {
       const auto head = answers.read_head(Deadline::after(60s));
       if (!head || !*head || !(*head)->starts_with("HTTP/1.1 200")) fail("bad answer");
     }
   });
-  for (long n = first; n < task.count; n += step) {
+  for (long n = first; n < end; n += step) {
     const std::string head = "PUT /" + task.prefix + "/" + std::to_string(n) +
                              " HTTP/1.1\r\nHost: bench\r\nContent-Length: " +
                              std::to_string(task.size) + "\r\n\r\n";
@@ -159,16 +179,21 @@ void send_bare(const Task& task, std::size_t which) {
   }
 }
 
-Outcome send_bare(const Task& task) {
-  const auto start = SteadyClock::now();
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < task.nodes.size(); ++i) {
-      threads.emplace_back([&task, i] { send_bare(task, i); });
-    }
+void send_bare(const Task& task) {
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 0; i < task.nodes.size(); ++i) {
+    threads.emplace_back([&task, i] { send_bare(task, i); });
   }
+}
+
+Outcome measure_bare(const Task& task) {
+  send_bare(warm_up(task));
+  const auto start = SteadyClock::now();
+  const double cpu_before = cpu_seconds();
+  send_bare(task);
   Outcome outcome;
   outcome.seconds = std::chrono::duration<double>(SteadyClock::now() - start).count();
+  outcome.cpu_s = cpu_seconds() - cpu_before;
   return outcome;
 }
 
@@ -177,13 +202,13 @@ Outcome send_bare(const Task& task) {
 int main(int argc, char** argv) {
   if (argc < 7) fail("see the head of stream_load.cc for usage");
   spdlog::set_level(spdlog::level::off);
-  Task task{argv[1], std::strtoull(argv[2], nullptr, 10), std::atol(argv[3]), std::atof(argv[4]),
+  Task task{argv[1], std::strtoull(argv[2], nullptr, 10), 0, std::atol(argv[3]), std::atof(argv[4]),
             argv[5], {}};
   for (int i = 6; i < argc; ++i) {
     task.nodes.push_back({"127.0.0.1", static_cast<std::uint16_t>(std::atoi(argv[i]))});
   }
-  const Outcome outcome = task.mode == "bare" ? send_bare(task) : stream(task);
-  const double cpu = cpu_seconds();
+  const Outcome outcome = task.mode == "bare" ? measure_bare(task) : stream(task);
+  const double cpu = outcome.cpu_s;
   const auto count = static_cast<double>(task.count);
   std::printf("{\"seconds\":%.6f,\"mb_per_s\":%.1f,\"per_s\":%.1f,\"cpu_s\":%.3f,\"per_cpu_s\":%.1f,"
               "\"lost\":%ld,\"offered_again\":%llu,\"headroom_s\":%.2f,\"early_mib\":%.1f,"

@@ -268,7 +268,7 @@ Result<std::optional<LaneClient::OpenFile>> LaneClient::open(const Node& node,
   }
 }
 
-// One question about kept stages, which are asked for by hand: on a connection of its own.
+// One of the rare questions: on a connection of its own.
 Result<LaneReply> LaneClient::ask(const Node& node, const LaneRequest& request,
                                   const std::string& what) {
   auto lane = lanes_->connect(node);
@@ -298,6 +298,14 @@ Result<void> LaneClient::publish_kept(const Node& node, const std::string& id,
   const std::string what = "publish " + path.text() + " on " + node.label();
   const auto reply = ask(node, {LaneVerb::kPublishKept, 0, 0, id + "/" + path.text()}, what);
   if (!reply) return reply.error();
+  return reply->error == 0 ? Result<void>() : refused(*reply, what);
+}
+
+Result<void> LaneClient::remove_directory(const Node& node, const ClusterPath& path) {
+  const std::string what = "remove directory " + path.text() + " on " + node.label();
+  const auto reply = ask(node, {LaneVerb::kRemoveDirectory, 0, 0, path.text()}, what);
+  if (!reply) return reply.error();
+  if (reply->error == ENOSYS) return no_lane(node, "the node cannot remove directories");
   return reply->error == 0 ? Result<void>() : refused(*reply, what);
 }
 

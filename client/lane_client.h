@@ -55,6 +55,10 @@ class LaneClient {
   };
   // The one after `after`, in the order of ids; "" asks for the first. nullopt: no more.
   Result<std::optional<Kept>> next_kept(const Node& node, const std::string& after);
+  // Takes an empty directory away from this node. Errors: directory_not_empty,
+  // no_such_file_or_directory; not_supported (no lane, or an older node), timed_out, not_connected
+  // (no reply).
+  Result<void> remove_directory(const Node& node, const ClusterPath& path);
   // Errors: file_exists; then it is still kept.
   Result<void> publish_kept(const Node& node, const std::string& id, const ClusterPath& path);
   Result<void> drop_kept(const Node& node, const std::string& id);

@@ -143,6 +143,9 @@ class LaneNode {
           sealed_size_bytes_ = request.size_bytes;
         }
         break;
+      case LaneVerb::kRemoveDirectory:
+        reply.error = ENOSYS;
+        break;
       case LaneVerb::kDrop:
         ++drops;
         break;

@@ -32,6 +32,7 @@ enum class LaneVerb : std::uint32_t {
   kNextKept = 7,     // path: id of a kept stage or "" -> the one after it: "<id>/<path>", size, fd
   kPublishKept = 8,  // path: "<id>/<path>": publish a kept stage
   kDropKept = 9,     // path: id: forget a kept stage
+  kRemoveDirectory = 10,  // path: take an empty directory away; errno ENOTEMPTY
 };
 
 struct LaneRequest {

@@ -259,6 +259,13 @@ Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
   }
   if (!directory) return as_taken(directory.error(), path);
   auto linked = link(staged, path, directory->get());
+  if (!linked && linked.error().code == std::errc::no_such_file_or_directory) {
+    // Removed since it was found: an empty one may be.
+    directory = open_directory(root_.get(), path.parent(), Missing::kMake);
+    if (!directory) return as_taken(directory.error(), path);
+    index_.made_directory(path.parent());
+    linked = link(staged, path, directory->get());
+  }
   if (!linked && linked.error().code == std::errc::cross_device_link) {
     // Another filesystem is mounted below the root: the bytes have to move.
     auto copy = copy_of(staged.fd(), path);
@@ -325,6 +332,15 @@ Result<void> FileStore::make_directory(const ClusterPath& path) {
   }
   index_.made_directory(path);
   return {};
+}
+
+// The index sees it by the parent's time of change, as with all that happens by hand.
+Result<void> FileStore::remove_directory(const ClusterPath& path) {
+  if (path.is_root()) return Error{std::errc::invalid_argument, "the root stays"};
+  const auto parent = open_directory(root_.get(), path.parent(), Missing::kFail);
+  if (!parent) return parent.error();
+  if (::unlinkat(parent->get(), path.name().c_str(), AT_REMOVEDIR) == 0) return {};
+  return errno_error(errno, path.text());
 }
 
 }  // namespace skein

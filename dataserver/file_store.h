@@ -98,6 +98,10 @@ class FileStore {
   // mkdir -p. Errors: file_exists (also as a directory), permission_denied, no_space_on_device.
   Result<void> make_directory(const ClusterPath& path);
 
+  // Errors: directory_not_empty; no_such_file_or_directory, not_a_directory; invalid_argument (the
+  // root).
+  Result<void> remove_directory(const ClusterPath& path);
+
   // How often a file that lost bytes was asked for.
   std::uint64_t torn() const { return torn_; }
 

@@ -111,6 +111,25 @@ TEST_CASE("store: a stage is published under the name it is given last, in anoth
   CHECK_FALSE(s.store->open_file(s.path("a/f")));
 }
 
+TEST_CASE("store: only an empty folder is removed, and a stage made for it brings it back") {
+  with_both_kinds_of_stage([](ScratchStore& s) {
+    REQUIRE(s.put("full/f", "x"));
+    CHECK(code_of(s.store->remove_directory(s.path("full"))) == std::errc::directory_not_empty);
+    CHECK(code_of(s.store->remove_directory(s.path("full/f"))) == std::errc::not_a_directory);
+    CHECK(code_of(s.store->remove_directory(s.path("none"))) ==
+          std::errc::no_such_file_or_directory);
+    CHECK(code_of(s.store->remove_directory(ClusterPath())) == std::errc::invalid_argument);
+    REQUIRE(s.store->make_directory(s.path("empty")));
+    auto stage = s.store->stage(s.path("empty/f"), 1);
+    REQUIRE(stage);
+    REQUIRE(stage->append({"y", 1}));
+    REQUIRE(s.store->remove_directory(s.path("empty")));
+    CHECK_FALSE(std::filesystem::exists(s.on_disk("empty")));
+    REQUIRE(s.store->publish(*stage, s.path("empty/f")));
+    CHECK(std::filesystem::file_size(s.on_disk("empty/f")) == 1);
+  });
+}
+
 TEST_CASE("store: of many publishes of one name exactly one wins") {
   with_both_kinds_of_stage([](ScratchStore& s) {
     for (int round = 0; round < 20; ++round) {

@@ -17,6 +17,9 @@ using namespace std::chrono_literals;
 constexpr auto kReplyTime = 1s;
 constexpr auto kStay = 1ms;
 constexpr int kRequestsPerTurn = 100;
+// With less room than one write of cp(1), a write into the stage may have failed: the client's kernel
+// tells only the program that wrote (fuse/passthrough.h).
+constexpr std::uint64_t kLeastRoomBytes = 128 * 1024;
 
 LaneReply failed(const Error& error) {
   LaneReply reply;
@@ -80,6 +83,7 @@ LaneReply LaneConnection::answer(const LaneRequest& request) {
     case LaneVerb::kCreate: return create(*path);
     case LaneVerb::kSeal: return seal_stage(request, *path);
     case LaneVerb::kCheck: return check(request, *path);
+    case LaneVerb::kRemoveDirectory: return remove_directory(*path);
     default: return failed(ENOSYS, "unknown verb");
   }
 }
@@ -110,10 +114,15 @@ LaneReply LaneConnection::check(const LaneRequest& request, const ClusterPath& p
   const auto found = stages_.find(request.stage);
   if (found == stages_.end()) return failed(ENOENT, "no such stage");
   // The stage's bytes are on the disk already.
-  const auto checked = store_.check(path, 0);
+  const auto checked = store_.check(path, kLeastRoomBytes);
   if (!checked) return failed(checked.error());
   found->second.checked_as = path;
   return {};
+}
+
+LaneReply LaneConnection::remove_directory(const ClusterPath& path) {
+  const auto removed = store_.remove_directory(path);
+  return removed ? LaneReply() : failed(removed.error());
 }
 
 // The client is gone, and did not say that it takes care of these itself.

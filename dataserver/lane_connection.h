@@ -33,6 +33,7 @@ class LaneConnection final : public Peer {
   LaneReply create(const ClusterPath& path);
   LaneReply check(const LaneRequest& request, const ClusterPath& path);
   LaneReply seal_stage(const LaneRequest& request, const ClusterPath& path);
+  LaneReply remove_directory(const ClusterPath& path);
   LaneReply answer_kept(const LaneRequest& request);
   void keep_checked();
 

@@ -32,11 +32,8 @@ void on_mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t) {
   reply_entry(request, *made, parent, name);
 }
 
-// A node keeps what it has: there is no verb to take a directory away.
 void on_rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  const auto shown = parts_of(request).tree.lookup(parent, name);
-  if (!shown) return fail(request, shown.error());
-  fuse_reply_err(request, shown->kind == Shown::Kind::kDirectory ? EPERM : ENOTDIR);
+  finish(request, parts_of(request).tree.remove_directory(parent, name));
 }
 
 void on_unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {

@@ -197,7 +197,7 @@ int serve(const MountOptions& options, Daemon& daemon) {
                     [&](const std::vector<Unsealed::Sealed>& files) {
                       sealed_into->sealed(files);
                     });
-  MountedTree shown({directories, inodes, unsealed, quick, placement, *membership},
+  MountedTree shown({directories, inodes, unsealed, quick, placement, *membership, lanes_used},
                     {options.uid, options.gid, options.umask, ::time(nullptr), options.deadline});
   sealed_into = &shown;
   Appender appender(bulk, placement, *membership);

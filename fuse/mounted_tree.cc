@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
-#include <set>
 
 #include "aggregate/append_target.h"
 
@@ -17,12 +16,18 @@ constexpr mode_t kUnsealedMode = S_IFREG | 0666;
 constexpr blksize_t kBlockBytes = 128 * 1024;
 // Files that this mount appended to; with more of them, sizes are those of the listings.
 constexpr std::size_t kMostGrown = 10'000;
+// Directories that this mount made and can take away again; older ones stay.
+constexpr std::size_t kMostMade = 10'000;
 
 Error stale() {
   return {static_cast<std::errc>(ESTALE), "the directory is no longer there"};
 }
 
 bool absent(const Error& error) { return error.code == std::errc::no_such_file_or_directory; }
+
+Error not_empty(const ClusterPath& path) {
+  return {std::errc::directory_not_empty, "/" + path.text() + " is not empty"};
+}
 
 Error no_such(std::string_view name) {
   return {std::errc::no_such_file_or_directory, std::string(name) + ": no such file"};
@@ -197,7 +202,66 @@ Result<Shown> MountedTree::make_directory(Inode parent, std::string_view name) {
   if (!directory) return directory.error();
   auto noted = parts_.directories.note_created(*directory, name, {Entry::kDirectory, 0});
   if (!noted) return noted.error();
+  const std::lock_guard lock(mutex_);
+  if (made_.size() >= kMostMade) made_.erase(made_.begin());
+  made_.insert(noted->inode);
   return show(*noted, nullptr);
+}
+
+Result<void> MountedTree::remove_directory(Inode parent, std::string_view name) {
+  const auto shown = lookup(parent, name);
+  if (!shown) return shown.error();
+  if (shown->kind != Shown::Kind::kDirectory) {
+    return Error{std::errc::not_a_directory, std::string(name) + " is a file"};
+  }
+  const auto tree = tree_directory(shown->inode());
+  if (!tree) return tree.error();
+  const auto path = path_of(parent, name);
+  if (!path) return path.error();
+  if (!parts_.unsealed.in_directory(shown->inode()).empty()) return not_empty(*path);
+  const auto nodes = nodes_to_empty(*tree, *path);
+  if (!nodes) return nodes.error();
+  for (const Node& node : *nodes) {
+    auto removed = parts_.lanes->remove_directory(node, *path);
+    if (!removed && !absent(removed.error())) {
+      parts_.directories.distrust(*tree);
+      return removed;
+    }
+  }
+  const auto place = parts_.directories.tree().place(*tree);
+  if (place) (void)parts_.directories.tree().remove(place->parent, place->name);
+  const std::lock_guard lock(mutex_);
+  made_.erase(*tree);
+  return {};
+}
+
+Result<NodeList> MountedTree::nodes_to_empty(Inode tree, const ClusterPath& path) {
+  const Error refused{std::errc::operation_not_permitted,
+                      "/" + path.text() + ": only an empty directory that this mount made can be "
+                      "removed, and only on nodes of this host"};
+  {
+    const std::lock_guard lock(mutex_);
+    if (!made_.contains(tree)) return refused;
+  }
+  parts_.directories.distrust(tree);  // as it is now
+  const auto missing = parts_.directories.refresh(tree);
+  if (!missing) return missing.error();
+  if (!missing->empty()) {
+    return Error{std::errc::host_unreachable,
+                 missing->front().label() + " is silent, and may have files in /" + path.text()};
+  }
+  const auto names = parts_.directories.tree().names(tree, "", 1);
+  if (!names) return names.error();
+  if (!names->empty()) return not_empty(path);
+  const auto heads = parts_.directories.tree().share_heads(tree);
+  if (!heads) return heads.error();
+  NodeList having;
+  for (const Node& node : *parts_.membership.nodes()) {
+    if (!heads->etags.contains(node.key())) continue;
+    if (parts_.lanes == nullptr || !parts_.lanes->reaches(node)) return refused;
+    having.push_back(node);
+  }
+  return having;
 }
 
 void MountedTree::sealed(const std::vector<Unsealed::Sealed>& files) {
@@ -228,14 +292,14 @@ Result<Shown> MountedTree::growing(Inode parent, std::string_view name, const Cl
 void MountedTree::grew(Inode inode, std::uint64_t size_bytes) {
   const auto tree = parts_.inodes.tree_number(inode);
   if (!tree) return;
-  const std::lock_guard lock(grown_mutex_);
+  const std::lock_guard lock(mutex_);
   if (grown_.size() >= kMostGrown) grown_.clear();
   off_t& known = grown_[*tree];
   known = std::max(known, static_cast<off_t>(size_bytes));
 }
 
 off_t MountedTree::grown_size(Inode inode) const {
-  const std::lock_guard lock(grown_mutex_);
+  const std::lock_guard lock(mutex_);
   const auto known = grown_.find(inode);
   return known == grown_.end() ? 0 : known->second;
 }

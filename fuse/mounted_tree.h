@@ -9,12 +9,14 @@
 #include <memory>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cache/directories.h"
 #include "client/download.h"
+#include "client/lane_client.h"
 #include "client/node_client.h"
 #include "client/placement.h"
 #include "core/error.h"
@@ -53,6 +55,7 @@ class MountedTree {
     NodeClient& client;
     Placement& placement;
     Membership& membership;
+    LaneClient* lanes;  // null: no bypass, and no directory can be removed
   };
   MountedTree(const Parts& parts, Options options)
       : parts_(parts), options_(options), finder_(parts.client, parts.membership) {}
@@ -72,6 +75,11 @@ class MountedTree {
 
   // Errors: file_exists, host_unreachable, as the nodes.
   Result<Shown> make_directory(Inode parent, std::string_view name);
+  // Takes away an empty directory that this mount made, from all nodes that have it: all have to be
+  // on this host, for over the network there is no verb for it. Errors: no_such_file_or_directory,
+  // not_a_directory, directory_not_empty; host_unreachable (a node that may have names in it is
+  // silent); operation_not_permitted (made by somebody else, or on another host).
+  Result<void> remove_directory(Inode parent, std::string_view name);
   // After the seal of own files.
   void sealed(const std::vector<Unsealed::Sealed>& files);
 
@@ -108,9 +116,12 @@ class MountedTree {
   // never heard of a size.
   Result<Shown> show_sized(const TreeEntry& entry, const Result<ClusterPath>& path);
   off_t grown_size(Inode inode) const;  // of the tree's number; 0 unknown
+  // The nodes that have the directory and nothing in it. Errors: as remove_directory().
+  Result<NodeList> nodes_to_empty(Inode tree, const ClusterPath& path);
 
-  mutable std::mutex grown_mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards what follows; both by the tree's number
   std::map<Inode, off_t> grown_;
+  std::set<Inode> made_;  // directories
 };
 
 }  // namespace skein

@@ -176,6 +176,10 @@ Result<void> WriteSession::flush() {
   if (lane_ && !lane_lost_) {
     if (auto free = check_name_is_free(name, lane_->node().key()); !free) return free.error();
     auto checked = lane_->check();
+    // Close said so; a file that is visible afterwards would be one too many, or a torn one.
+    if (!checked && checked.error().code == std::errc::no_space_on_device) {
+      write_failed(checked.error().code);
+    }
     if (checked || !is_node_trouble(checked.error())) return checked;
     // The node is gone, its disk is still under our descriptor: another node gets the bytes.
     parts_.cluster.membership.report_failure(lane_->node().key(), checked.error());

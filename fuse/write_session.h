@@ -66,8 +66,9 @@ class WriteSession {
     ++version_;
     closing_ = false;
   }
-  // A write into it failed, and its writer was told: what there is now is not what was meant. flush()
-  // says so again, and the file is not to be sealed, unless the writer truncates it and goes on.
+  // A write into it failed, or the node's disk is so full that one may have, and its writer was told:
+  // what there is now is not what was meant. flush() says so again, and the file is not to be sealed,
+  // unless the writer truncates it and goes on.
   void write_failed(std::errc code) { failure_ = static_cast<int>(code); }
   void truncated() { failure_ = 0; }
   bool has_failed() const { return failure_ != 0; }

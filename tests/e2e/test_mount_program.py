@@ -112,16 +112,18 @@ def read_or_nothing(path):
 
 
 def test_the_metrics_port_tells_what_was_asked(servers, mounts):
+    node = servers()
+    (node.root / "foreign").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = call("/tmp", "--node", servers().url, "--metrics-port", port)
         assert_refused(done, 1, "listen on 127.0.0.1")
-    mount = mounts(nodes=[servers()], args=["--metrics-port", port])
+    mount = mounts(nodes=[node], args=["--metrics-port", port])
     os.mkdir(mount.path / "d")
     with pytest.raises(FileExistsError):
         os.mkdir(mount.path / "d")
     with pytest.raises(PermissionError):
-        os.rmdir(mount.path / "d")
+        os.rmdir(mount.path / "foreign")
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
         assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         text = reply.read().decode()

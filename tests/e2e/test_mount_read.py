@@ -280,9 +280,10 @@ def test_many_listings_and_reads_at_once(two, mounts, way):
         (mount.path / f"f{i}").write_bytes(b"%d" % i)
     looped = subprocess.run(
         ["bash", "-c", "for w in 1 2 3 4; do (for i in $(seq 40); do ls -l > /dev/null && "
-         "cat f* > /dev/null && echo $w.$i > n$w.$i || exit 1; done) & done; "
-         "failed=0; for w in 1 2 3 4; do wait -n || failed=1; done; exit $failed"],
-        cwd=mount.path, capture_output=True, text=True, timeout=50)
+         "cat f* > /dev/null && echo $w.$i > n$w.$i || exit 1; done) & loops+=($!); done; "
+         # Not by `wait -n`, which misses a loop that ends together with another one.
+         "failed=0; for loop in ${loops[@]}; do wait $loop || failed=1; done; exit $failed"],
+        cwd=mount.path, capture_output=True, text=True, timeout=120)
     assert looped.returncode == 0, looped.stderr
     assert len(os.listdir(mount.path)) == 50 + 4 * 40
 

@@ -130,7 +130,6 @@ void ForeignTables::work(std::stop_token stop) {
 }
 
 Result<FilePart> ForeignTables::read(const TableJob& job, const std::stop_token& stop) {
-  if (auto room = store_.check_space(kMostReaderBytes); !room) return room.error();
   auto stage = store_.scratch();
   if (!stage) return stage.error();
   const auto child = start_reader(job, stage->fd());
@@ -138,6 +137,9 @@ Result<FilePart> ForeignTables::read(const TableJob& job, const std::stop_token&
   const auto status = end_of(*child, stop);
   if (status && WIFEXITED(*status) && WEXITSTATUS(*status) == kReaderRefused) {
     return reason_in(stage->fd());
+  }
+  if (status && WIFEXITED(*status) && WEXITSTATUS(*status) == kReaderUnwritten) {
+    return Error{std::errc::no_space_on_device, job.file.text() + ": no room for the text of it"};
   }
   if (!status || !WIFEXITED(*status) || WEXITSTATUS(*status) != 0) {
     const std::string how = !status                ? "took too long"

@@ -86,9 +86,10 @@ int read_table(const std::vector<std::string>& words) {
   } catch (const std::bad_alloc&) {
     // The sentence is made already.
   }
-  if (text) return write_all(*text) ? 0 : 1;
+  if (text) return write_all(*text) ? 0 : kReaderUnwritten;
   const int code = static_cast<int>(text.error().code);
-  return write_all(std::to_string(code) + " " + text.error().what) ? kReaderRefused : 1;
+  return write_all(std::to_string(code) + " " + text.error().what) ? kReaderRefused
+                                                                    : kReaderUnwritten;
 }
 
 }  // namespace skein

@@ -15,6 +15,8 @@ namespace skein {
 inline constexpr const char* kReaderName = "skein-table-reader";
 // Exit status for "<number of a std::errc> <sentence>" in place of the text.
 inline constexpr int kReaderRefused = 3;
+// Its output could not be written.
+inline constexpr int kReaderUnwritten = 4;
 // Most it may write, and a bound on its address space: rows of 256 MiB, their text, and the library.
 inline constexpr std::uint64_t kMostReaderBytes = 2048ull << 20;
 inline constexpr std::uint64_t kMostReaderMemoryBytes = 4096ull << 20;
@@ -23,7 +25,7 @@ inline constexpr std::uint64_t kMostReaderMemoryBytes = 4096ull << 20;
 std::vector<std::string> reader_words(GrowthKind kind, const ClusterPath& file,
                                       const std::string& part, std::string_view query);
 
-// Exit status: 0, kReaderRefused; 2: wrong words.
+// Exit status: 0, kReaderRefused, kReaderUnwritten; 2: wrong words.
 int read_table(const std::vector<std::string>& words);
 
 }  // namespace skein

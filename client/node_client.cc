@@ -1,12 +1,14 @@
 #include "client/node_client.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "client/ask.h"
 #include "client/connection_pool.h"
 #include "client/exchange.h"
 #include "client/reply.h"
 #include "client/unranged_reads.h"
+#include "core/digests.h"
 
 namespace skein {
 namespace {
@@ -31,6 +33,12 @@ std::string range_header(std::uint64_t first, std::optional<std::uint64_t> size_
 
 Error unclear(const Error& why) {
   return {std::errc::not_connected, why.what + ", maybe by our own first try"};
+}
+
+// Bytes of a stage do no harm twice.
+Error may_be_repeated(const Error& error) {
+  if (error.code != std::errc::not_connected) return error;
+  return {std::errc::connection_reset, error.what};
 }
 
 // True if a reply that should start at `offset` of the file does.
@@ -217,28 +225,67 @@ Result<std::uint64_t> NodeClient::stream(const Node& node, const ClusterPath& pa
   return total;
 }
 
-Result<void> NodeClient::send_body(const Node& node, const std::string& target,
-                                   const PutBody& body, const Progress& progress) {
-  auto exchange = Exchange::begin(*pool_, node, {"PUT", target, {}, &body, &progress}, timeout_);
+// A PUT of bytes.
+struct NodeClient::Upload {
+  std::string target;
+  const PutBody& body;
+  const Progress& progress;
+  std::string headers = {};
+};
+
+// The checksum that the node tells, if it tells one.
+Result<NodeClient::StageSum> NodeClient::send_body(const Node& node, const Upload& upload) {
+  auto exchange = Exchange::begin(
+      *pool_, node, {"PUT", upload.target, upload.headers, &upload.body, &upload.progress}, timeout_);
   if (!exchange) return exchange.error();
   exchange->finish();
   const int status = exchange->head().status();
-  if (status >= 200 && status < 300) return {};
-  const Error error = status_error(exchange->head(), verb_on("PUT", target, node));
+  if (status >= 200 && status < 300) {
+    // One that cannot be read is as good as none: the node has judged the bytes itself.
+    const auto digests = digests_of(exchange->head());
+    return digests ? digests->xxh3 : StageSum();
+  }
+  const Error error = status_error(exchange->head(), verb_on("PUT", upload.target, node));
   if (status == 405 && exchange->repeated()) return unclear(error);
   return error;
 }
 
 Result<void> NodeClient::put(const Node& node, const ClusterPath& path, const PutBody& body,
                              const Progress& progress) {
-  return send_body(node, path.target(), body, progress);
+  const auto sent = send_body(node, {path.target(), body, progress});
+  if (!sent) return sent.error();
+  return {};
 }
 
 Result<void> NodeClient::stage(const Node& node, const std::string& stage_id,
                                const ClusterPath& path, const PutBody& body) {
-  auto staged = send_body(node, stage_target("__stage", stage_id, path), body, {});
-  if (staged || staged.error().code != std::errc::not_connected) return staged;
-  return Error{std::errc::connection_reset, staged.error().what};
+  const auto staged = send_body(node, {stage_target("__stage", stage_id, path), body, Progress()});
+  if (!staged) return may_be_repeated(staged.error());
+  return {};
+}
+
+Result<NodeClient::StageSum> NodeClient::resize_stage(const Node& node,
+                                                      const std::string& stage_id,
+                                                      const ClusterPath& path,
+                                                      std::uint64_t whole_bytes) {
+  const PutBody none = std::span<const char>();
+  auto sent = send_body(node, {stage_target("__piece", stage_id, path), none, Progress(),
+                               "Content-Range: bytes */" + std::to_string(whole_bytes) + "\r\n"});
+  return sent ? sent : may_be_repeated(sent.error());
+}
+
+Result<NodeClient::StageSum> NodeClient::stage_piece(const Node& node, const std::string& stage_id,
+                                                     const ClusterPath& path,
+                                                     const FileRange& bytes,
+                                                     std::optional<std::uint64_t> whole_bytes) {
+  assert(bytes.size_bytes > 0);
+  const PutBody body = bytes;
+  const std::string range = std::to_string(bytes.offset) + "-" +
+                            std::to_string(bytes.offset + bytes.size_bytes - 1) + "/" +
+                            (whole_bytes ? std::to_string(*whole_bytes) : "*");
+  auto sent = send_body(node, {stage_target("__piece", stage_id, path), body, Progress(),
+                               "Content-Range: bytes " + range + "\r\n"});
+  return sent ? sent : may_be_repeated(sent.error());
 }
 
 // A PUT with an empty body, whose success tells all. Errors: not_connected if it may have been

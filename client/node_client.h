@@ -117,6 +117,16 @@ class NodeClient {
   Result<void> stage(const Node& node, const std::string& stage_id, const ClusterPath& path,
                      const PutBody& body);
   Result<void> publish(const Node& node, const std::string& stage_id, const ClusterPath& path);
+  // A stage in pieces. resize_stage() makes it, if it is not there: no_such_file_or_directory is a
+  // node that knows no pieces. stage_piece(): the bytes go where they are in the file;
+  // no_such_file_or_directory is a stage that is lost. `whole_bytes`: the stage's length from now
+  // on. Both give the checksum of the whole stage as far as the node knows it. Errors: as stage().
+  using StageSum = std::optional<std::uint64_t>;
+  Result<StageSum> resize_stage(const Node& node, const std::string& stage_id,
+                                const ClusterPath& path, std::uint64_t whole_bytes);
+  Result<StageSum> stage_piece(const Node& node, const std::string& stage_id,
+                               const ClusterPath& path, const FileRange& bytes,
+                               std::optional<std::uint64_t> whole_bytes);
   Result<void> drop_stage(const Node& node, const std::string& stage_id);
 
   // The JSON text of /__status.
@@ -128,8 +138,8 @@ class NodeClient {
   struct Piece;
   Result<Piece> read_piece(const Node& node, const std::string& target, std::uint64_t offset,
                            std::span<char> into);
-  Result<void> send_body(const Node& node, const std::string& target, const PutBody& body,
-                         const Progress& progress);
+  struct Upload;
+  Result<StageSum> send_body(const Node& node, const Upload& upload);
   Result<Answer> command(const Node& node, const std::string& target);
 
   const std::chrono::milliseconds timeout_;

@@ -6,6 +6,7 @@
 
 #include <charconv>
 #include <optional>
+#include <cstdio>
 #include <random>
 #include <vector>
 
@@ -170,13 +171,15 @@ bool MemoryNode::answer_put(HttpStream& stream, const RequestHead& head, const s
   if (body.size() != head.framing().length) return false;
   const std::lock_guard lock(mutex_);
   if (!manners_.id.empty() && path.starts_with("__")) {
-    return reply(stream, answer_stage(path, body));
+    const std::string range(head.find("Content-Range").value_or(""));
+    return reply(stream, answer_stage(path, range, body));
   }
   const bool is_new = files_.emplace(path, body).second;
   return reply(stream, is_new ? 200 : 405);
 }
 
-int MemoryNode::answer_stage(const std::string& path, const std::string& body) {
+int MemoryNode::answer_stage(const std::string& path, const std::string& range,
+                             const std::string& body) {
   const std::size_t verb_end = path.find('/');
   const std::size_t id_end = path.find('/', verb_end + 1);
   const std::string verb = path.substr(0, verb_end);
@@ -188,8 +191,21 @@ int MemoryNode::answer_stage(const std::string& path, const std::string& body) {
     stages_[id] = body;
     return 200;
   }
+  if (verb == "__piece" && range == "bytes */0") stages_[id];
   const auto stage = stages_.find(id);
   if (stage == stages_.end()) return 404;
+  if (verb == "__piece") {
+    if (files_.contains(name)) return 405;
+    std::size_t first = 0;
+    std::size_t whole = 0;
+    std::string& bytes = stage->second;
+    if (std::sscanf(range.c_str(), "bytes %zu-", &first) == 1) {
+      bytes.resize(std::max(bytes.size(), first + body.size()));
+      bytes.replace(first, body.size(), body);
+    }
+    if (std::sscanf(range.c_str() + range.find('/'), "/%zu", &whole) == 1) bytes.resize(whole);
+    return 200;
+  }
   if (!files_.emplace(name, stage->second).second) return 405;
   stages_.erase(stage);
   return 200;

@@ -93,7 +93,7 @@ class MemoryNode {
   bool answer_get(HttpStream& stream, const RequestHead& head, const std::string& path);
   bool answer_put(HttpStream& stream, const RequestHead& head, const std::string& path);
 
-  int answer_stage(const std::string& path, const std::string& body);  // the status
+  int answer_stage(const std::string& path, const std::string& range, const std::string& body);  // the status
 
   const Manners manners_;
   Node node_;

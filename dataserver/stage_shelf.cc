@@ -174,7 +174,9 @@ Result<std::optional<std::uint64_t>> StageShelf::resize(const std::string& id,
   assert(is_uuid(id));
   const Turn turn(*this, id, kPiecePatience);
   if (auto held = turn.held(); !held) return held.error();
-  const Fd fd(::openat(store_.stage_directory(), id.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+  // Of a stage that was lost, a length alone must not make one full of zeros.
+  const int make = size_bytes == 0 ? O_CREAT : 0;
+  const Fd fd(::openat(store_.stage_directory(), id.c_str(), O_RDWR | make | O_NOFOLLOW | O_CLOEXEC,
                        kStagedMode));
   if (!fd) return errno_error(errno, "stage " + id);
   return cut(id, fd.get(), size_bytes);

@@ -48,8 +48,8 @@ class StageShelf {
 
   void drop_expired();
 
-  // The stage has `size_bytes` bytes from now on: cut, grown by zeros, or made. Its checksum as far
-  // as it is known. Errors: as ftruncate(2).
+  // The stage has `size_bytes` bytes from now on: cut, grown by zeros, or, if that is 0, made. Its
+  // checksum as far as it is known. Errors: no_such_file_or_directory, as ftruncate(2).
   Result<std::optional<std::uint64_t>> resize(const std::string& id, std::uint64_t size_bytes);
 
   class Piece;

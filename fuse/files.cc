@@ -19,7 +19,7 @@ Error sealed_error(const ClusterPath& path) {
 
 Result<void> truncate(WriteSession& session, std::uint64_t size_bytes) {
   if (::ftruncate(session.fd(), static_cast<off_t>(size_bytes)) == 0) {
-    session.truncated();
+    session.truncated(size_bytes);
     return {};
   }
   return errno_error(errno, "truncate /" + session.path().text());

@@ -146,6 +146,8 @@ void on_write_buf(fuse_req_t request, fuse_ino_t, fuse_bufvec* from, off_t offse
     file.session->write_failed(static_cast<std::errc>(-copied));
     return void(fuse_reply_err(request, static_cast<int>(-copied)));
   }
+  file.session->wrote(static_cast<std::uint64_t>(offset),
+                      static_cast<std::uint64_t>(offset + copied));
   fuse_reply_write(request, static_cast<std::size_t>(copied));
 }
 
@@ -168,8 +170,12 @@ void on_fallocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t 
   auto allowed =
       parts_of(request).files.before_write(file, static_cast<std::uint64_t>(offset + length));
   if (!allowed) return fail(request, allowed.error());
-  const int done = ::fallocate(file.session->fd(), mode, offset, length);
-  fuse_reply_err(request, done == 0 ? 0 : errno);
+  if (::fallocate(file.session->fd(), mode, offset, length) != 0) {
+    return void(fuse_reply_err(request, errno));
+  }
+  // Modes that move or clear bytes; the others add zeros behind the end.
+  if ((mode & ~FALLOC_FL_KEEP_SIZE) != 0) file.session->rewrote(static_cast<std::uint64_t>(offset));
+  fuse_reply_err(request, 0);
 }
 
 void on_lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {

@@ -191,6 +191,7 @@ int serve(const MountOptions& options, Daemon& daemon) {
   InodeTable inodes;
   SpaceCounter space(quick, *membership);
   std::atomic<int> streams{0};
+  std::atomic<int> senders{0};
 
   MountedTree* sealed_into = nullptr;
   Unsealed unsealed({options.deadline, options.seal_on_kill},
@@ -205,7 +206,7 @@ int serve(const MountOptions& options, Daemon& daemon) {
                {lanes_used, bulk, finder, downloader, *membership, options.deadline, streams},
                {appender, finder, bulk},
                {lanes_used, &ready_stages,
-                {bulk, placement, *membership, uploader, options.deadline}, **spool}});
+                {bulk, placement, *membership, uploader, options.deadline}, **spool, senders}});
 
   Passthrough passthrough(options.passthrough);
   BackingFiles backing;

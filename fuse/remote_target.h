@@ -1,11 +1,13 @@
-// The way of one new file to a node over HTTP: made safe as a stage when its writer closes it, made
-// visible at the seal. A node that fails is replaced by the next one from the bytes still held; a
-// node that knows no stages (PYME's) gets the file whole at the seal.
+// The way of one new file to a node over HTTP: made safe as a stage when its writer closes it, large
+// ones in pieces and the first of these while it is being written; made visible at the seal. A node
+// that fails is replaced by the next one from the bytes still held; a node that knows no stages
+// (PYME's) gets the file whole at the seal.
 //
 // One thread at a time. The bytes are borrowed for each call, and may change between calls.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,6 +19,7 @@
 #include "core/node.h"
 #include "core/path.h"
 #include "discovery/membership.h"
+#include "fuse/unsent_bytes.h"
 
 namespace skein {
 
@@ -35,9 +38,21 @@ class RemoteTarget {
   // Errors of both: file_exists; no_space_on_device if every node is full; host_unreachable if no
   // node could be reached; else the last node's.
   Result<void> stage(const ClusterPath& path, const PutBody& body);
+  // The same for a large file: sends what the node lacks of its first `size_bytes` bytes.
+  struct Growing {
+    int fd = -1;
+    UnsentBytes& unsent;
+  };
+  Result<void> stage_rest(const ClusterPath& path, const Growing& file, std::uint64_t size_bytes);
+  // One piece of a file that is being written, if there is one in order. Errors: not_supported and
+  // operation_canceled: nothing can be sent ahead; others as above. After any of them the stage is
+  // begun anew by the next call, maybe on another node.
+  Result<void> stage_ahead(const ClusterPath& path, const Growing& file);
+  // A node has something of the file from stage_ahead() or stage_rest().
+  bool has_pieces() const { return pieces_on_.has_value(); }
   // `staged`: the last stage() holds these very bytes.
   Result<void> publish(const ClusterPath& path, const PutBody& body, bool staged);
-  // Forgets the stage on the node, if there is one. A node that cannot be asked drops it by age.
+  // Forgets the stage on the node, whole or not, if there is one. A node that cannot be asked drops it by age.
   void drop();
 
   // Key of the node that stage() turns to first; "" = not chosen.
@@ -47,6 +62,11 @@ class RemoteTarget {
   const std::optional<Node>& staged_on() const { return staged_on_; }
 
  private:
+  using Send = std::function<Result<void>(const Node&)>;
+  Result<void> on_some_node(const Send& send);
+  Result<void> begin_pieces(const Node& node, const ClusterPath& path, const Growing& file);
+  Result<void> send_rest(const Node& node, const ClusterPath& path, const Growing& file,
+                         std::uint64_t size_bytes);
   // The current node, or the next one. Errors: as above, when there is none left.
   Result<Node> next_node();
   void failed(const Node& node, const Error& why);
@@ -56,6 +76,7 @@ class RemoteTarget {
   const std::string stage_id_;
   std::optional<Node> node_;
   std::optional<Node> staged_on_;
+  std::optional<Node> pieces_on_;  // has the stage but for what is unsent
   std::set<std::string> excluded_;  // keys of nodes that failed in this call
   std::optional<Error> last_error_;
 };

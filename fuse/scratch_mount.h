@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -37,7 +38,8 @@ struct ScratchMount {
     return {nullptr,
             nullptr,
             {client, placement, membership, uploader, std::chrono::milliseconds(2000)},
-            *spool};
+            *spool,
+            senders};
   }
   std::shared_ptr<WriteSession> begin(const std::string& path, Inode inode = 1) {
     auto session = WriteSession::begin(parts(), path_of(path), inode);
@@ -58,11 +60,12 @@ struct ScratchMount {
   FixedMembership membership;
   Uploader uploader;
   std::unique_ptr<Spool> spool;
+  std::atomic<int> senders{0};
 };
 
 inline void write_text(WriteSession& session, const std::string& text, off_t offset = 0) {
   const ssize_t n = ::pwrite(session.fd(), text.data(), text.size(), offset);
-  session.changed();
+  session.wrote(static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(offset) + text.size());
   if (n != static_cast<ssize_t>(text.size())) std::abort();
 }
 

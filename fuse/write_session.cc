@@ -42,13 +42,15 @@ class WriteSession::Turn {
  public:
   explicit Turn(WriteSession& session) : session_(session) {
     std::unique_lock lock(session_.mutex_);
+    ++session_.turns_wanted_;
     session_.turn_free_.wait(lock, [&] { return !session_.turn_taken_; });
+    --session_.turns_wanted_;
     session_.turn_taken_ = true;
   }
   ~Turn() {
     const std::lock_guard lock(session_.mutex_);
     session_.turn_taken_ = false;
-    session_.turn_free_.notify_one();
+    session_.turn_free_.notify_all();
   }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
@@ -198,13 +200,11 @@ Result<void> WriteSession::flush_remote(const ClusterPath& name) {
     return free.error();
   }
   if (!staged) {
-    auto range = bytes();
-    if (!range) return range.error();
-    if (auto done = remote_.stage(name, *range); !done) return done.error();
+    if (auto done = stage_remote(name); !done) return done.error();
     staged_version_ = version;
   }
   // The writer is about to be told that its bytes are safe: from now on they outlive this mount.
-  RecoveryNote note{name, "the mount ended before the file was sealed", "", ""};
+  RecoveryNote note{name, kEndedUnsealed, "", ""};
   if (remote_.staged_on()) {
     note.stage_id = remote_.stage_id();
     note.node_url = remote_.staged_on()->url();
@@ -214,6 +214,7 @@ Result<void> WriteSession::flush_remote(const ClusterPath& name) {
   if (!kept) return kept;
   noted_ = true;
   note_is_old_ = false;
+  note_names_stage_ = !note.stage_id.empty();
   return {};
 }
 
@@ -280,7 +281,12 @@ Result<void> WriteSession::seal_lane(const ClusterPath& name) {
 Result<void> WriteSession::seal_remote(const ClusterPath& name) {
   auto range = bytes();
   if (!range) return range.error();
-  return remote_.publish(name, *range, !lane_ && staged_version_ == version_.load());
+  bool staged = !lane_ && staged_version_ == version_.load();
+  if (!staged && remote_.has_pieces()) {
+    if (auto done = stage_remote(name); !done) return done;
+    staged = true;
+  }
+  return remote_.publish(name, *range, staged);
 }
 
 Result<void> WriteSession::keep_for_good(const std::string& why) {
@@ -302,11 +308,16 @@ void WriteSession::drop() {
 }
 
 void WriteSession::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!over_ && fd_ >= 0) ::fstat(fd_, &last_status_);
+    over_ = true;  // no sender is started any more
+  }
+  sender_.request_stop();
+  if (sender_.joinable()) sender_.join();
   if (noted_) parts_.spool.release(recovery_id_);
   noted_ = false;
   const std::lock_guard lock(mutex_);
-  if (!over_ && fd_ >= 0) ::fstat(fd_, &last_status_);
-  over_ = true;
   fd_ = -1;
   lane_.reset();
   spooled_.reset();

@@ -1,6 +1,7 @@
 // One new file of this mount, from its creation to the seal: an ordinary private file with random
 // access, which no one but this mount sees. Its bytes lie on the disk of a node of this host, when
-// placement picks such a node (client/lane_client.h), else in the spool.
+// placement picks such a node (client/lane_client.h), else in the spool; what is written there in
+// order is sent to a stage of the node meanwhile, by a thread of the session's own.
 //
 // What arrives where: flush() is called by every close() and fsync() of a writer, makes the bytes
 // safe on the target and reports what can be known then: the name is taken, no space, no node
@@ -18,7 +19,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include "cache/tree.h"
 #include "client/lane_client.h"
@@ -28,16 +31,22 @@
 #include "fuse/ready_stages.h"
 #include "fuse/remote_target.h"
 #include "fuse/spool.h"
+#include "fuse/unsent_bytes.h"
 
 namespace skein {
 
 class WriteSession {
  public:
+  // Files that are sent while they are written, at one time: each holds a thread and a connection.
+  // Others are sent when they are closed.
+  static constexpr int kMostSenders = 16;
+
   struct Parts {
     LaneClient* lanes;  // null: no bypass, everything through the spool and HTTP
     ReadyStages* stages;  // of these lanes; null with them
     RemoteTarget::Cluster cluster;
     Spool& spool;
+    std::atomic<int>& senders;  // running now
   };
   // Chooses the node. Errors: host_unreachable (no node alive), file_exists (a node of this host
   // has the name), as Spool::create().
@@ -61,16 +70,20 @@ class WriteSession {
 
   // Makes sure that the spool's bound allows the file to reach `end`. Errors: no_space_on_device.
   Result<void> allow_size(std::uint64_t end);
-  // Bytes changed, by this mount.
+  // Bytes are about to change, by this mount.
   void changed() {
     ++version_;
     closing_ = false;
   }
+  // These have changed.
+  void wrote(std::uint64_t begin, std::uint64_t end);
+  // So may have all from `begin` to the end.
+  void rewrote(std::uint64_t begin);
   // A write into it failed, or the node's disk is so full that one may have, and its writer was told:
   // what there is now is not what was meant. flush() says so again, and the file is not to be sealed,
   // unless the writer truncates it and goes on.
   void write_failed(std::errc code) { failure_ = static_cast<int>(code); }
-  void truncated() { failure_ = 0; }
+  void truncated(std::uint64_t size_bytes);
   bool has_failed() const { return failure_ != 0; }
 
   // Nothing was written since the last flush(): its writer is likely just closing it.
@@ -89,11 +102,16 @@ class WriteSession {
   void drop();
 
  private:
-  class Turn;  // the right to talk to nodes about this file
+  class Turn;  // the right to talk to nodes about this file, asked for before the sender's next one
+  static constexpr const char* kEndedUnsealed = "the mount ended before the file was sealed";
   WriteSession(const Parts& parts, ClusterPath path, Inode inode, std::optional<Node> node);
 
   Result<void> check_name_is_free(const ClusterPath& path, const std::string& target_key);
   Result<void> flush_remote(const ClusterPath& path);
+  Result<void> stage_remote(const ClusterPath& path);
+  void distrust_noted_stage();
+  void start_sender();
+  void send_ahead(const std::stop_token& stop);
   Result<void> seal_lane(const ClusterPath& path);
   Result<void> seal_remote(const ClusterPath& path);
   Result<FileRange> bytes() const;
@@ -109,19 +127,25 @@ class WriteSession {
   RemoteTarget remote_;                     // used under the turn
   bool lane_lost_ = false;                  // under the turn: its node died, the way is remote_
   bool noted_ = false;                      // under the turn: recover/ has a note of this file
-  bool note_is_old_ = false;                // under the turn: it names the file's former path
+  bool note_is_old_ = false;                // under the turn: it is to be written anew
+  bool note_names_stage_ = false;           // under the turn
+  UnsentBytes unsent_;                      // of spooled_
   std::optional<std::uint64_t> staged_version_;  // under the turn: what the stage holds
   std::atomic<std::uint64_t> version_{1};
   std::atomic<bool> closing_{false};
   std::atomic<int> failure_{0};  // errno of a write
 
   mutable std::mutex mutex_;  // guards everything below
-  std::condition_variable turn_free_;
+  std::condition_variable_any turn_free_;  // or there is something for the sender
   bool turn_taken_ = false;
+  int turns_wanted_ = 0;
+  bool sender_over_ = false;
   bool over_ = false;
   ClusterPath path_;
   std::uint64_t reserved_bytes_ = 0;
   struct stat last_status_ {};
+
+  std::jthread sender_;  // started under the mutex, joined by who has the turn
 };
 
 }  // namespace skein

@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <fstream>
+#include <semaphore>
 #include <sstream>
 
 #include "fuse/scratch_mount.h"
@@ -218,6 +221,123 @@ TEST_CASE("write session: no node, no file") {
   const auto session = WriteSession::begin(mount.parts(), path_of("f"), 1);
   REQUIRE_FALSE(session.ok());
   CHECK(session.error().code == std::errc::host_unreachable);
+}
+
+namespace {
+
+constexpr std::size_t kPiece = UnsentBytes::kPieceBytes;
+
+// Counts pieces with bytes in them, and goes on as the node would.
+struct Pieces {
+  std::atomic<int> count{0};
+  std::counting_semaphore<> arrived{0};
+
+  MemoryNode::Interruption interruption() {
+    return [this](ScriptedServer&, HttpStream&, const RequestHead& head) -> std::optional<bool> {
+      if (!head.target().starts_with("/__piece") || head.framing().length == 0) return std::nullopt;
+      ++count;
+      arrived.release();
+      return std::nullopt;
+    };
+  }
+  bool next_arrives() { return arrived.try_acquire_for(std::chrono::seconds(30)); }
+};
+
+}  // namespace
+
+TEST_CASE("write session: a large file is sent while it is written, and changes at the end follow") {
+  MemoryNode node(skein_node());
+  Pieces pieces;
+  node.interrupt(pieces.interruption());
+  ScratchMount mount({node.node()});
+  auto session = mount.begin("f");
+  std::string bytes = sample_bytes(2 * kPiece + 100, 1);
+  write_text(*session, bytes);
+  REQUIRE(pieces.next_arrives());
+  REQUIRE(pieces.next_arrives());
+  write_text(*session, "header", 3);
+  bytes.replace(3, 6, "header");
+  REQUIRE(session->flush().ok());
+  CHECK(pieces.count == 4);  // the header and the last 100 bytes
+  write_text(*session, "more", static_cast<off_t>(bytes.size()));
+  REQUIRE(session->flush().ok());
+  CHECK(pieces.count == 5);
+  REQUIRE(session->seal().ok());
+  CHECK(node.file("f") == bytes + "more");
+  CHECK(mount.senders == 0);
+}
+
+TEST_CASE("write session: a node that breaks in the midst is replaced, and gets all of the file") {
+  MemoryNode first(skein_node());
+  MemoryNode second(skein_node(kOtherId));
+  ScratchMount mount({first.node(), second.node()});
+  std::atomic<int> pieces{0};
+  const auto break_after_one = [&](ScriptedServer&, HttpStream& stream,
+                                   const RequestHead& head) -> std::optional<bool> {
+    const bool piece = head.target().starts_with("/__piece") && head.framing().length > 0;
+    if (!piece || ++pieces == 1) return std::nullopt;
+    return reset(stream);
+  };
+  first.interrupt(break_after_one);
+  auto session = mount.begin("f");
+  const std::string bytes = sample_bytes(3 * kPiece, 2);
+  write_text(*session, bytes);
+  REQUIRE(session->flush().ok());
+  REQUIRE(session->seal().ok());
+  CHECK(pieces >= 2);
+  CHECK(second.file("f") == bytes);
+  CHECK_FALSE(first.has("f"));
+}
+
+TEST_CASE("write session: a node that lost the pieces gets them again") {
+  MemoryNode node(skein_node());
+  ScratchMount mount({node.node()});
+  std::atomic<int> pieces{0};
+  node.interrupt([&](ScriptedServer&, HttpStream& stream,
+                     const RequestHead& head) -> std::optional<bool> {
+    const bool piece = head.target().starts_with("/__piece") && head.framing().length > 0;
+    if (!piece || ++pieces != 2) return std::nullopt;
+    receive_body(stream, head);
+    return reply(stream, 404);
+  });
+  auto session = mount.begin("f");
+  const std::string bytes = sample_bytes(2 * kPiece + 1, 3);
+  write_text(*session, bytes);
+  REQUIRE(session->flush().ok());
+  REQUIRE(session->seal().ok());
+  CHECK(node.file("f") == bytes);
+}
+
+TEST_CASE("write session: a node that knows no pieces gets the file whole") {
+  MemoryNode node(skein_node());
+  node.interrupt(refuse("PUT", "__piece", 404));
+  ScratchMount mount({node.node()});
+  auto session = mount.begin("f");
+  const std::string bytes = sample_bytes(2 * kPiece, 4);
+  write_text(*session, bytes);
+  REQUIRE(session->flush().ok());
+  REQUIRE(session->seal().ok());
+  CHECK(node.file("f") == bytes);
+}
+
+TEST_CASE("write session: while a closed file is changed, recovery trusts the spool alone") {
+  MemoryNode node(skein_node());
+  Pieces pieces;
+  node.interrupt(pieces.interruption());
+  ScratchMount mount({node.node()});
+  auto session = mount.begin("f");
+  write_text(*session, sample_bytes(2 * kPiece, 5));
+  REQUIRE(session->flush().ok());
+  const auto note = [&] { return *parse_recovery_note(content(mount.recovered(".json").front())); };
+  CHECK_FALSE(note().stage_id.empty());
+  while (pieces.arrived.try_acquire()) {
+  }
+  write_text(*session, sample_bytes(kPiece, 6), 2 * kPiece);
+  REQUIRE(pieces.next_arrives());
+  CHECK(note().stage_id.empty());
+  REQUIRE(session->flush().ok());
+  CHECK_FALSE(note().stage_id.empty());
+  session->drop();
 }
 
 TEST_CASE("write session: the spool's bound is told to the writer") {

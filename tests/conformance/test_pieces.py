@@ -110,6 +110,7 @@ def test_a_piece_cut_short_is_sent_again_by_another_connection(target, folder, p
 
 def test_a_piece_of_no_stage_is_404(pieces):
     assert pieces.send(0, b"x").status == 404
+    assert pieces.resize(1).status == 404
     assert pieces.publish() == 404
 
 

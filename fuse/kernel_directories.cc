@@ -23,12 +23,15 @@ void on_opendir(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
   info->cache_readdir = 1;
   info->keep_cache = parts.kept_names.keep(inode, version, unsealed.empty(), entry_trust(parts));
   auto stream = std::make_unique<DirectoryStream>(parts.tree, inode, std::move(unsealed));
-  info->fh = reinterpret_cast<std::uint64_t>(stream.get());
-  if (fuse_reply_open(request, info) == 0) (void)stream.release();  // for on_releasedir()
+  const DirectoryStream* const open = stream.get();
+  info->fh = reinterpret_cast<std::uint64_t>(open);
+  // Before the reply: RELEASEDIR may come at once.
+  parts.open_files.add(std::move(stream));
+  if (fuse_reply_open(request, info) != 0) parts.open_files.take(open);
 }
 
 void on_releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  delete &directory_of(info);
+  parts_of(request).open_files.take(&directory_of(info));
   fuse_reply_err(request, 0);
 }
 

@@ -8,9 +8,21 @@ void OpenFiles::add(std::unique_ptr<OpenFile> file) {
   files_.emplace(key, std::move(file));
 }
 
+void OpenFiles::add(std::unique_ptr<DirectoryStream> directory) {
+  const std::lock_guard lock(mutex_);
+  const DirectoryStream* const key = directory.get();
+  directories_.emplace(key, std::move(directory));
+}
+
 std::unique_ptr<OpenFile> OpenFiles::take(const OpenFile* file) {
   const std::lock_guard lock(mutex_);
   auto node = files_.extract(file);
+  return node.empty() ? nullptr : std::move(node.mapped());
+}
+
+std::unique_ptr<DirectoryStream> OpenFiles::take(const DirectoryStream* directory) {
+  const std::lock_guard lock(mutex_);
+  auto node = directories_.extract(directory);
   return node.empty() ? nullptr : std::move(node.mapped());
 }
 
@@ -23,10 +35,12 @@ Unsealed::Session OpenFiles::session_of(Inode inode) const {
 }
 
 void OpenFiles::close_all() {
-  std::unordered_map<const OpenFile*, std::unique_ptr<OpenFile>> open;
+  Map<OpenFile> files;
+  Map<DirectoryStream> directories;
   {
     const std::lock_guard lock(mutex_);
-    open.swap(files_);
+    files.swap(files_);
+    directories.swap(directories_);
   }
 }
 

@@ -138,7 +138,7 @@ def test_a_node_killed_meanwhile_is_replaced_by_another(servers, mounts):
 @pytest.mark.allow_errors
 def test_without_another_node_the_close_fails_and_the_bytes_are_kept(servers, mounts):
     node = servers()
-    mount = remote_mount(mounts, [node], "-o", "deadline_ms=1500")
+    mount = remote_mount(mounts, [node], "-o", "deadline_ms=4000")
     file = open(mount.path / "f", "wb", buffering=0)
     file.write(BODY)
     receives([node]).kill()
@@ -155,7 +155,7 @@ def test_without_another_node_the_close_fails_and_the_bytes_are_kept(servers, mo
 @pytest.mark.allow_errors
 def test_a_stopped_node_is_waited_for_no_longer_than_the_deadline(servers, mounts, others):
     nodes = [servers() for _ in range(1 + others)]
-    mount = remote_mount(mounts, nodes, "-o", "deadline_ms=1500")
+    mount = remote_mount(mounts, nodes, "-o", "deadline_ms=4000")
     file = open(mount.path / "f", "wb", buffering=0)
     file.write(BODY)
     stopped = receives(nodes)
@@ -169,7 +169,7 @@ def test_a_stopped_node_is_waited_for_no_longer_than_the_deadline(servers, mount
             with pytest.raises(OSError):
                 file.close()
         # Two waits of half the deadline, and the transfer to another node.
-        assert time.monotonic() - began < 15 * SLOW
+        assert time.monotonic() - began < 40 * SLOW
     finally:
         stopped.resume()
     if others:

@@ -90,7 +90,8 @@ NodeList MirrorSources::settled() {
   NodeList cluster;
   Membership* const found = members();
   if (found == nullptr) return cluster;
-  for (const Node& node : *found->wait_settled(Deadline::after(kSearchTime))) {
+  const NodeSnapshot nodes = found->wait_settled(Deadline::after(kSearchTime));
+  for (const Node& node : *nodes) {
     if (of_cluster(node, options_.cluster)) cluster.push_back(node);
   }
   return cluster;

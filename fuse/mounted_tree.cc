@@ -256,7 +256,8 @@ Result<NodeList> MountedTree::nodes_to_empty(Inode tree, const ClusterPath& path
   const auto heads = parts_.directories.tree().share_heads(tree);
   if (!heads) return heads.error();
   NodeList having;
-  for (const Node& node : *parts_.membership.nodes()) {
+  const NodeSnapshot nodes = parts_.membership.nodes();
+  for (const Node& node : *nodes) {
     if (!heads->etags.contains(node.key())) continue;
     if (parts_.lanes == nullptr || !parts_.lanes->reaches(node)) return refused;
     having.push_back(node);

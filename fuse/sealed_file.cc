@@ -35,7 +35,8 @@ Result<std::unique_ptr<SealedFile>> SealedFile::open(const Sources& sources,
 
 Result<bool> SealedFile::open_local() {
   if (sources_.lanes == nullptr) return false;
-  for (const Node& node : *sources_.membership.nodes()) {
+  const NodeSnapshot nodes = sources_.membership.nodes();
+  for (const Node& node : *nodes) {
     if (node.lane.empty() || !sources_.lanes->reaches(node)) continue;
     auto opened = sources_.lanes->open(node, path_);
     // A lane in trouble is no reason to fail: the same node is asked by HTTP.

@@ -220,6 +220,7 @@ FORBIDDEN = {
     r"\bstd::thread\b(?!::)": "std::thread: use std::jthread",
     r"\b(rand|srand)\s*\(": "rand(): use a generator whose seed is printed",
     r"\b(strcpy|strcat|sprintf|gets|mktemp|tmpnam)\s*\(": "an unbounded or racy call",
+    r"\bfor\s*\([^;]*:\s*\*[\w.>-]*\b(nodes|wait_settled)\s*\(": "the snapshot is gone in the loop: name it",
     r"\bcatch\s*\(\s*\.\.\.\s*\)\s*\{\s*\}": "swallows every error",
 }
 

@@ -53,7 +53,8 @@ constexpr std::size_t kMostKept = 100'000;
 // What the nodes of this host keep.
 std::vector<Found> kept_by(LaneClient& lanes, Session& session) {
   std::vector<Found> found;
-  for (const Node& node : *session.nodes()) {
+  const NodeSnapshot nodes = session.nodes();
+  for (const Node& node : *nodes) {
     std::string after;
     for (std::size_t count = 0; count < kMostKept; ++count) {
       auto kept = lanes.next_kept(node, after);
@@ -194,7 +195,8 @@ class Recovery {
   // nullopt: the bytes have to be sent.
   std::optional<std::string> publish_stage(const Recoverable& one, const ClusterPath& path) {
     if (one.note.stage_id.empty()) return std::nullopt;
-    for (const Node& node : *session_.nodes()) {
+    const NodeSnapshot nodes = session_.nodes();
+    for (const Node& node : *nodes) {
       if (node.url() != one.note.node_url) continue;
       if (session_.client().publish(node, one.note.stage_id, path)) return node.url();
     }

@@ -83,7 +83,8 @@ struct Cluster {
   }
 
   Node node(std::size_t index) const {
-    for (const Node& node : *membership->nodes()) {
+    const NodeSnapshot nodes = membership->nodes();
+    for (const Node& node : *nodes) {
       if (node.address == processes[index]->address()) return node;
     }
     FAIL("node is not alive");

@@ -36,7 +36,12 @@ NodeProcess::~NodeProcess() {
   if (pid_ > 0) kill();
 }
 
-void NodeProcess::signal(int number) { REQUIRE(::kill(pid_, number) == 0); }
+void NodeProcess::signal(int number) {
+  REQUIRE(::kill(pid_, number) == 0);
+  if (number != SIGSTOP) return;
+  siginfo_t info;
+  ::waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WEXITED | WNOWAIT);
+}
 
 void NodeProcess::kill() {
   ::kill(pid_, SIGKILL);

@@ -34,6 +34,7 @@ class NodeProcess {
   const NodeAddress& address() const { return address_; }
   std::filesystem::path file(const std::string& path) const { return root_ / path; }
 
+  // After SIGSTOP it stands still: on a busy machine its threads go on for a while.
   void signal(int number);
   // Kills it with -9 and waits until it is gone.
   void kill();

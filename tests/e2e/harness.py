@@ -205,6 +205,8 @@ class Server:
 
     def suspend(self):
         self.process.send_signal(signal.SIGSTOP)
+        # On a busy machine its threads go on until one of them has seen the signal.
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)

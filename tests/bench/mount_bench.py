@@ -293,7 +293,8 @@ def memory(quick):
         (place / "node0" / "d").mkdir(parents=True)
         touch_all(place / "node0" / "d", count)
         with room(place, 1, {}, mergerfs=False) as (_, servers):
-            mount = skein_mount(place, "skein", servers)
+            # A node that has listed none of so many names yet needs more than the default of 5 s.
+            mount = skein_mount(place, "skein", servers, "-o", "deadline_ms=60000")
             began = time.monotonic()
             seen = files("list", mount.point / "d")
             took_s = time.monotonic() - began

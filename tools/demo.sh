@@ -209,14 +209,15 @@ sed 's/.*: //' "$here/refused"
 [[ -z $once ]] || { say "all verified; ending (--once)"; exit 0; }
 
 say "all verified; the cluster stays up until Ctrl-C"
-# printf, for it is no process: while bash waits for one that ends well, it forgets a Ctrl-C.
-printf '%s\n' "In another terminal:" \
-    "  ls -lR $mnt" \
-    "  . $here/env                    # then skein knows this cluster:" \
-    "  skein nodes" \
-    "  skein ls -l /run1.pcs" \
-    "  skein locate /stacks/beads.tif" \
-    "  curl ${urls[0]}run1.pcs/"
+cat <<TXT
+In another terminal:
+  ls -lR $mnt
+  . $here/env                    # then skein knows this cluster:
+  skein nodes
+  skein ls -l /run1.pcs
+  skein locate /stacks/beads.tif
+  curl ${urls[0]}run1.pcs/
+TXT
 while kill -0 "$up" 2>/dev/null; do
     # wait ends at once for a trapped signal; so Ctrl-C does not have to wait for anything.
     wait "$up" || true

@@ -43,7 +43,10 @@ def test_ctrl_c_ends_the_demo_and_leaves_nothing(scratch, sig, status):
     output = scratch.parent / "output"
     with open(output, "w") as file:
         demo = subprocess.Popen([str(DEMO)], stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-                                start_new_session=True)
+                                start_new_session=True,
+                                # A shell that was started with it ignored cannot trap it: so is
+                                # everything below a job in the background of a script.
+                                preexec_fn=lambda: signal.signal(sig, signal.SIG_DFL))
     try:
         eventually(lambda: "stays up until Ctrl-C" in output.read_text()
                    or demo.poll() is not None, 150, "the demo is up")

@@ -9,25 +9,23 @@
 
 #include <doctest/doctest.h>
 
+#include "core/scratch_folder.h"
+
 using namespace skein;
 
 namespace {
 
 // A folder with a file "data" and a folder "journals".
 struct Place {
-  std::string folder;
+  ScratchFolder scratch;
+  const std::string folder = scratch.path();
   Fd journals;
 
   Place() {
-    char pattern[] = "/tmp/skein-image-XXXXXX";
-    folder = ::mkdtemp(pattern);
     ::mkdir((folder + "/journals").c_str(), 0700);
     journals = Fd(::open((folder + "/journals").c_str(), O_RDONLY | O_DIRECTORY));
     (void)open_data();
   }
-  ~Place() { std::filesystem::remove_all(folder); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
 
   Fd open_data() const { return Fd(::open((folder + "/data").c_str(), O_RDWR | O_CREAT, 0600)); }
   std::string content() const {

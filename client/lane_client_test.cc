@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include <condition_variable>
-#include <filesystem>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "client/memory_lane.h"
 #include "client/scripted_server.h"
+#include "core/scratch_folder.h"
 #include "core/socket.h"
 
 namespace skein {
@@ -20,27 +21,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = "/tmp/skein-lane-XXXXXX";
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~ScratchFolder() { std::filesystem::remove_all(path_); }
-  std::string file(const char* name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
-
 void write_all(LaneClient::Stage& stage, const std::string& bytes) {
   REQUIRE(::write(stage.fd(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
 }
 
 TEST_CASE("lane client: a file is opened, created, checked, sealed and found, on one connection") {
   ScratchFolder folder;
-  LaneNode lane(folder.file("lane"));
+  LaneNode lane(folder.path() / "lane");
   LaneClient client(5s);
   CHECK(client.reaches(lane.node()));
   auto stage = client.create(lane.node(), path_of("a/f"));
@@ -61,7 +48,7 @@ TEST_CASE("lane client: a file is opened, created, checked, sealed and found, on
 
 TEST_CASE("lane client: a taken name and a full disk are told at check and at seal") {
   ScratchFolder folder;
-  LaneNode lane(folder.file("lane"));
+  LaneNode lane(folder.path() / "lane");
   LaneClient client(5s);
   auto taken = client.create(lane.node(), path_of("f"));
   REQUIRE(taken);
@@ -77,17 +64,17 @@ TEST_CASE("lane client: a taken name and a full disk are told at check and at se
 
 TEST_CASE("lane client: what is no lane to the node is not reachable, and no error of the node") {
   ScratchFolder folder;
-  LaneNode lane(folder.file("lane"));
+  LaneNode lane(folder.path() / "lane");
   LaneClient client(5s);
   Node node = lane.node();
-  SUBCASE("no socket") { node.lane = folder.file("none"); }
+  SUBCASE("no socket") { node.lane = folder.path() / "none"; }
   SUBCASE("no lane offered") { node.lane.clear(); }
-  SUBCASE("a path no socket can have") { node.lane = folder.file("") + std::string(200, 'x'); }
+  SUBCASE("a path no socket can have") { node.lane = folder.path().string() + std::string(200, 'x'); }
   SUBCASE("another host") { node.host_id = "another"; }
   SUBCASE("a server of another make") { node.id.clear(); }
   SUBCASE("another node behind the socket") { lane.hello_ = "id-2"; }
   SUBCASE("a stale socket file") {
-    node.lane = folder.file("stale");
+    node.lane = folder.path() / "stale";
     Fd gone(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     sockaddr_un at{};
     at.sun_family = AF_UNIX;
@@ -101,7 +88,7 @@ TEST_CASE("lane client: what is no lane to the node is not reachable, and no err
 
 TEST_CASE("lane client: a node that restarted is reached again without an error") {
   ScratchFolder folder;
-  LaneNode lane(folder.file("lane"));
+  LaneNode lane(folder.path() / "lane");
   lane.add("f", "bytes");
   LaneClient client(5s);
   REQUIRE(client.open(lane.node(), path_of("f")));
@@ -114,7 +101,7 @@ TEST_CASE("lane client: a node that restarted is reached again without an error"
 
 TEST_CASE("lane client: a node that stops answering costs one timeout, then is left alone") {
   ScratchFolder folder;
-  LaneNode lane(folder.file("lane"));
+  LaneNode lane(folder.path() / "lane");
   LaneClient client(200ms);
   lane.silent = LaneVerb::kHello;
   const auto before = std::chrono::steady_clock::now();
@@ -124,7 +111,7 @@ TEST_CASE("lane client: a node that stops answering costs one timeout, then is l
 
 TEST_CASE("lane client: after a seal without reply nothing is claimed") {
   ScratchFolder folder;
-  LaneNode lane(folder.file("lane"));
+  LaneNode lane(folder.path() / "lane");
   LaneClient client(300ms);
   auto hung_up = client.create(lane.node(), path_of("f"));
   auto stopped = client.create(lane.node(), path_of("g"));
@@ -145,7 +132,7 @@ TEST_CASE("lane client: after a seal without reply nothing is claimed") {
 
 TEST_CASE("lane client: a stage is dropped in so many words, or a node would keep it") {
   ScratchFolder folder;
-  LaneNode lane(folder.file("lane"));
+  LaneNode lane(folder.path() / "lane");
   LaneClient client(5s);
   {
     auto stage = client.create(lane.node(), path_of("a/f"));
@@ -158,7 +145,7 @@ TEST_CASE("lane client: a stage is dropped in so many words, or a node would kee
 
 TEST_CASE("lane client: what a node kept of a dead writer is found, published and dropped") {
   ScratchFolder folder;
-  LaneNode lane(folder.file("lane"));
+  LaneNode lane(folder.path() / "lane");
   LaneClient client(5s);
   const auto first = client.next_kept(lane.node(), "");
   REQUIRE(first);
@@ -180,7 +167,7 @@ TEST_CASE("lane client: what a node kept of a dead writer is found, published an
 
 TEST_CASE("lane client: threads at once each get their own file") {
   ScratchFolder folder;
-  LaneNode lane(folder.file("lane"));
+  LaneNode lane(folder.path() / "lane");
   LaneClient client(10s);
   std::atomic<int> right = 0;
   {

@@ -1,7 +1,6 @@
 #include "core/config.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "core/node.h"
+#include "core/scratch_folder.h"
 
 namespace skein {
 namespace {
@@ -18,15 +18,12 @@ namespace {
 class Surroundings {
  public:
   explicit Surroundings(const std::string& toml) {
-    char name[] = "/tmp/skein-config-XXXXXX";
-    folder_ = ::mkdtemp(name);
-    file_ = folder_ / "skein.toml";
+    file_ = folder_.path() / "skein.toml";
     std::ofstream(file_) << toml;
     set("SKEIN_CONFIG", file_.string());
   }
   ~Surroundings() {
     for (const std::string& name : names_) ::unsetenv(name.c_str());
-    std::filesystem::remove_all(folder_);
   }
   Surroundings(const Surroundings&) = delete;
   Surroundings& operator=(const Surroundings&) = delete;
@@ -38,7 +35,7 @@ class Surroundings {
   std::string file() const { return file_.string(); }
 
  private:
-  std::filesystem::path folder_;
+  ScratchFolder folder_;
   std::filesystem::path file_;
   std::vector<std::string> names_;
 };

@@ -3,13 +3,13 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
+#include "core/scratch_folder.h"
 #include "dataserver/file_mark.h"
 
 using namespace skein;
@@ -17,20 +17,14 @@ using namespace skein;
 namespace {
 
 struct Folder {
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "skein-lost.XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-    fd = Fd(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
   // The last sign of life of the server before.
   void alive_at(std::int64_t seconds) const {
     const std::array<timespec, 2> times{timespec{seconds, 0}, timespec{seconds, 0}};
     REQUIRE(::utimensat(fd.get(), "session", times.data(), 0) == 0);
   }
-  std::filesystem::path path;
-  Fd fd;
+  ScratchFolder scratch;
+  const std::filesystem::path path = scratch.path();
+  const Fd fd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
 };
 
 constexpr std::int64_t kSecond = 1'000'000'000;

@@ -47,7 +47,7 @@ TEST_CASE("seal: a descriptor that the client kept cannot change the published b
   const auto sealed = seal(*s.store, h.stage, s.path("f"), 3);
   REQUIRE(sealed);
   CHECK(*sealed == SealKind::kCopy);
-  CHECK(::pwrite(h.client.get(), "XXXXXX", 6, 0) == 6);
+  CHECK(::pwrite(h.client.get(), "forged", 6, 0) == 6);
   CHECK(s.read_by_hand("f") == "abc");
 }
 

@@ -244,9 +244,11 @@ Site::Sink Site::put_reserved(const RequestHead& request, const Target& target) 
     if (path.is_private()) return answer(refuse_private());
     return name == "__seal" ? appends_.seal(request, path) : appends_.claim(request, path);
   }
+  if (name.starts_with("__pyramid_")) {
+    return answer(refusal(501, "Skein makes no image pyramids; the tools that read them can"));
+  }
   if (name != "__stage" && name != "__piece" && name != "__publish" && name != "__drop") {
-    const bool known = name.starts_with("__pyramid_");
-    return answer(refusal(known ? 501 : 404, name + " is not implemented"));
+    return answer(refusal(404, name + " is a reserved name and means nothing here"));
   }
   const std::vector<std::string>& parts = target.path.components();
   const std::string id = parts.size() > 1 ? parts[1] : std::string();

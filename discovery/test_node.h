@@ -21,6 +21,7 @@
 
 #include "core/http_stream.h"
 #include "core/log.h"
+#include "core/scratch_folder.h"
 #include "core/socket.h"
 #include "discovery/membership.h"
 
@@ -114,20 +115,13 @@ class WatchedMembership {
 class OwnRunDir {
  public:
   OwnRunDir() {
-    REQUIRE(::mkdtemp(path_.data()) != nullptr);
-    ::setenv("SKEIN_RUN_DIR", path_.c_str(), 1);
+    ::setenv("SKEIN_RUN_DIR", path().c_str(), 1);
   }
-  ~OwnRunDir() {
-    ::unsetenv("SKEIN_RUN_DIR");
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  OwnRunDir(const OwnRunDir&) = delete;
-  OwnRunDir& operator=(const OwnRunDir&) = delete;
-  std::filesystem::path path() const { return path_; }
+  ~OwnRunDir() { ::unsetenv("SKEIN_RUN_DIR"); }
+  const std::filesystem::path& path() const { return folder_.path(); }
 
  private:
-  std::string path_ = std::filesystem::temp_directory_path() / "skein-discovery-XXXXXX";
+  ScratchFolder folder_;
 };
 
 }  // namespace skein

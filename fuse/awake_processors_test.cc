@@ -15,7 +15,7 @@ namespace {
 struct Scene {
   Scene() { std::ofstream file(device); }
   ScratchFolder folder;
-  const std::filesystem::path device = folder.path / "latency";  // a plain file stands for it
+  const std::filesystem::path device = folder.path() / "latency";  // a plain file stands for it
 };
 
 bool comes_to(AwakeProcessors& awake, bool held, bool busy) {

@@ -30,7 +30,7 @@ struct Scene {
   }
 
   ScratchFolder folder;
-  LaneNode lane{folder.path / "lane"};
+  LaneNode lane{folder.path() / "lane"};
   LaneClient client{20s};
   ManualClock time;
   ReadyStages stages{client, time.clock()};

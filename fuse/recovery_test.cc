@@ -50,32 +50,32 @@ TEST_CASE("recovery: a note keeps every byte of a name, what it is for, and wher
 
 TEST_CASE("recovery: what a mount is about to store is in use until the mount is gone") {
   const ScratchFolder folder;
-  CHECK(listed(folder.path).empty());
-  auto spool = Spool::open(folder.path, "lab", 0);
+  CHECK(listed(folder.path()).empty());
+  auto spool = Spool::open(folder.path(), "lab", 0);
   REQUIRE(spool);
   keep(**spool, "id", "bytes", {path_of("a/b"), "why", "", ""}, Spool::Then::kWillStore);
-  CHECK(listed(folder.path) == "id /a/b 5 in use\n");
-  CHECK(RecoveredFile::take(folder.path, "id").error().code ==
+  CHECK(listed(folder.path()) == "id /a/b 5 in use\n");
+  CHECK(RecoveredFile::take(folder.path(), "id").error().code ==
         std::errc::device_or_resource_busy);
   spool->reset();
-  CHECK(listed(folder.path) == "id /a/b 5\n");
-  auto taken = RecoveredFile::take(folder.path, "id");
+  CHECK(listed(folder.path()) == "id /a/b 5\n");
+  auto taken = RecoveredFile::take(folder.path(), "id");
   REQUIRE(taken);
-  CHECK(listed(folder.path) == "id /a/b 5 in use\n");
-  CHECK_FALSE(RecoveredFile::take(folder.path, "id"));
+  CHECK(listed(folder.path()) == "id /a/b 5 in use\n");
+  CHECK_FALSE(RecoveredFile::take(folder.path(), "id"));
   taken->remove();
-  CHECK(listed(folder.path).empty());
-  CHECK(RecoveredFile::take(folder.path, "id").error().code ==
+  CHECK(listed(folder.path()).empty());
+  CHECK(RecoveredFile::take(folder.path(), "id").error().code ==
         std::errc::no_such_file_or_directory);
 }
 
 TEST_CASE("recovery: bytes whose note is missing or damaged are listed without a path") {
   const ScratchFolder folder;
-  auto spool = Spool::open(folder.path, "lab", 0);
+  auto spool = Spool::open(folder.path(), "lab", 0);
   REQUIRE(spool);
   keep(**spool, "id", "bytes", {path_of("f"), "why", "", ""});
-  SUBCASE("missing") { std::filesystem::remove(folder.path / "recover" / "id.json"); }
-  SUBCASE("damaged") { std::filesystem::resize_file(folder.path / "recover" / "id.json", 9); }
-  CHECK(listed(folder.path) == "id / 5\n");
-  CHECK(RecoveredFile::take(folder.path, "id").ok());
+  SUBCASE("missing") { std::filesystem::remove(folder.path() / "recover" / "id.json"); }
+  SUBCASE("damaged") { std::filesystem::resize_file(folder.path() / "recover" / "id.json", 9); }
+  CHECK(listed(folder.path()) == "id / 5\n");
+  CHECK(RecoveredFile::take(folder.path(), "id").ok());
 }

@@ -1,10 +1,7 @@
 // For tests: the parts that a mount is made of, over nodes that live in memory.
 #pragma once
 
-#include <unistd.h>
-
 #include <atomic>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -13,24 +10,16 @@
 #include "client/placement.h"
 #include "client/scripted_server.h"
 #include "client/upload.h"
+#include "core/scratch_folder.h"
 #include "fuse/spool.h"
 #include "fuse/write_session.h"
 
 namespace skein {
 
-struct ScratchFolder {
-  ScratchFolder() {
-    char name[] = "/tmp/skein-fuse-XXXXXX";
-    path = ::mkdtemp(name);
-  }
-  ~ScratchFolder() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
-
 struct ScratchMount {
   explicit ScratchMount(const NodeList& nodes)
       : membership(nodes), uploader(client, placement, membership) {
-    auto opened = Spool::open(folder.path / "spool", "test", 0);
+    auto opened = Spool::open(folder.path() / "spool", "test", 0);
     spool = std::move(*opened);
   }
 
@@ -45,7 +34,7 @@ struct ScratchMount {
     auto session = WriteSession::begin(parts(), path_of(path), inode);
     return session ? *session : nullptr;
   }
-  std::filesystem::path recover() const { return folder.path / "spool" / "recover"; }
+  std::filesystem::path recover() const { return folder.path() / "spool" / "recover"; }
   std::vector<std::filesystem::path> recovered(const std::string& extension) const {
     std::vector<std::filesystem::path> found;
     for (const auto& entry : std::filesystem::directory_iterator(recover())) {

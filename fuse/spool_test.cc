@@ -27,7 +27,7 @@ Fd file_on_another_disk(const ScratchFolder& folder) {
   struct stat own {};
   struct stat here {};
   REQUIRE(::fstat(file.get(), &own) == 0);
-  REQUIRE(::stat(folder.path.c_str(), &here) == 0);
+  REQUIRE(::stat(folder.path().c_str(), &here) == 0);
   REQUIRE(own.st_dev != here.st_dev);
   return file;
 }
@@ -36,10 +36,10 @@ Fd file_on_another_disk(const ScratchFolder& folder) {
 
 TEST_CASE("spool: what is kept again, on another disk, holds the bytes of the second time") {
   const ScratchFolder folder;
-  auto spool = Spool::open(folder.path, "test", 0);
+  auto spool = Spool::open(folder.path(), "test", 0);
   REQUIRE(spool);
   const Fd file = file_on_another_disk(folder);
-  const std::filesystem::path data = folder.path / "recover" / "id.data";
+  const std::filesystem::path data = folder.path() / "recover" / "id.data";
   REQUIRE(::pwrite(file.get(), "first", 5, 0) == 5);
   REQUIRE((*spool)->keep("id", file.get(), {path_of("f"), "why", "", ""}, Spool::Then::kStays).ok());
   CHECK(content(data) == "first");
@@ -50,7 +50,7 @@ TEST_CASE("spool: what is kept again, on another disk, holds the bytes of the se
 
 TEST_CASE("spool: on one disk the kept name is the file itself, whatever is written later") {
   const ScratchFolder folder;
-  auto spool = Spool::open(folder.path, "test", 0);
+  auto spool = Spool::open(folder.path(), "test", 0);
   REQUIRE(spool);
   auto file = (*spool)->create();
   REQUIRE(file);
@@ -58,6 +58,6 @@ TEST_CASE("spool: on one disk the kept name is the file itself, whatever is writ
   REQUIRE((*spool)->keep("id", file->get(), {path_of("f"), "why", "", ""}, Spool::Then::kStays).ok());
   REQUIRE(::pwrite(file->get(), "two", 3, 3) == 3);
   REQUIRE((*spool)->keep("id", file->get(), {path_of("g"), "why", "", ""}, Spool::Then::kStays).ok());
-  CHECK(content(folder.path / "recover" / "id.data") == "onetwo");
-  CHECK(content(folder.path / "recover" / "id.json").find("\"/g\"") != std::string::npos);
+  CHECK(content(folder.path() / "recover" / "id.data") == "onetwo");
+  CHECK(content(folder.path() / "recover" / "id.json").find("\"/g\"") != std::string::npos);
 }

@@ -227,6 +227,16 @@ namespace {
 
 constexpr std::size_t kPiece = UnsentBytes::kPieceBytes;
 
+bool is_piece(const RequestHead& head) {
+  return head.target().starts_with("/__piece") && head.framing().length > 0;
+}
+
+void store(WriteSession& session, const std::string& bytes) {
+  write_text(session, bytes);
+  REQUIRE(session.flush().ok());
+  REQUIRE(session.seal().ok());
+}
+
 // Counts pieces with bytes in them, and goes on as the node would.
 struct Pieces {
   std::atomic<int> count{0};
@@ -234,7 +244,7 @@ struct Pieces {
 
   MemoryNode::Interruption interruption() {
     return [this](ScriptedServer&, HttpStream&, const RequestHead& head) -> std::optional<bool> {
-      if (!head.target().starts_with("/__piece") || head.framing().length == 0) return std::nullopt;
+      if (!is_piece(head)) return std::nullopt;
       ++count;
       arrived.release();
       return std::nullopt;
@@ -274,16 +284,13 @@ TEST_CASE("write session: a node that breaks in the midst is replaced, and gets 
   std::atomic<int> pieces{0};
   const auto break_after_one = [&](ScriptedServer&, HttpStream& stream,
                                    const RequestHead& head) -> std::optional<bool> {
-    const bool piece = head.target().starts_with("/__piece") && head.framing().length > 0;
-    if (!piece || ++pieces == 1) return std::nullopt;
+    if (!is_piece(head) || ++pieces == 1) return std::nullopt;
     return reset(stream);
   };
   first.interrupt(break_after_one);
   auto session = mount.begin("f");
   const std::string bytes = sample_bytes(3 * kPiece, 2);
-  write_text(*session, bytes);
-  REQUIRE(session->flush().ok());
-  REQUIRE(session->seal().ok());
+  store(*session, bytes);
   CHECK(pieces >= 2);
   CHECK(second.file("f") == bytes);
   CHECK_FALSE(first.has("f"));
@@ -295,16 +302,13 @@ TEST_CASE("write session: a node that lost the pieces gets them again") {
   std::atomic<int> pieces{0};
   node.interrupt([&](ScriptedServer&, HttpStream& stream,
                      const RequestHead& head) -> std::optional<bool> {
-    const bool piece = head.target().starts_with("/__piece") && head.framing().length > 0;
-    if (!piece || ++pieces != 2) return std::nullopt;
+    if (!is_piece(head) || ++pieces != 2) return std::nullopt;
     receive_body(stream, head);
     return reply(stream, 404);
   });
   auto session = mount.begin("f");
   const std::string bytes = sample_bytes(2 * kPiece + 1, 3);
-  write_text(*session, bytes);
-  REQUIRE(session->flush().ok());
-  REQUIRE(session->seal().ok());
+  store(*session, bytes);
   CHECK(node.file("f") == bytes);
 }
 
@@ -314,9 +318,7 @@ TEST_CASE("write session: a node that knows no pieces gets the file whole") {
   ScratchMount mount({node.node()});
   auto session = mount.begin("f");
   const std::string bytes = sample_bytes(2 * kPiece, 4);
-  write_text(*session, bytes);
-  REQUIRE(session->flush().ok());
-  REQUIRE(session->seal().ok());
+  store(*session, bytes);
   CHECK(node.file("f") == bytes);
 }
 
@@ -342,7 +344,7 @@ TEST_CASE("write session: while a closed file is changed, recovery trusts the sp
 
 TEST_CASE("write session: the spool's bound is told to the writer") {
   ScratchFolder folder;
-  auto spool = Spool::open(folder.path / "spool", "test", 10 << 20);
+  auto spool = Spool::open(folder.path() / "spool", "test", 10 << 20);
   REQUIRE(spool.ok());
   CHECK((*spool)->reserve(8 << 20).ok());
   const auto refused = (*spool)->reserve(4 << 20);

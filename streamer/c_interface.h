@@ -45,6 +45,24 @@ inline Deadline deadline_of(int wait_ms) {
   return Deadline::after(std::chrono::milliseconds(std::max(0, wait_ms)));
 }
 
+// What options of files and of series have in common.
+template <typename Options>
+Result<FileStreamer::Options> stream_options_of(const Options& from, std::uint64_t files_per_chunk) {
+  const auto refuse = [](const char* why) { return Error{std::errc::invalid_argument, why}; };
+  if (from.queue_bytes == 0) return refuse("options: queue_bytes is 0");
+  const bool has_folder = from.recovery_folder != nullptr && *from.recovery_folder != '\0';
+  if (from.spill != 0 && !has_folder) {
+    return refuse("options: to spill, a recovery folder is needed");
+  }
+  FileStreamer::Options options;
+  options.queue_bytes = from.queue_bytes;
+  options.place = place_in_chunks(files_per_chunk);
+  if (from.spill != 0) options.overload = FileStreamer::Overload::kSpill;
+  options.spill_bytes = from.spill_bytes;
+  if (has_folder) options.recovery_folder = from.recovery_folder;
+  return options;
+}
+
 // A file counts as a frame.
 void fill(skein_counters& counters, const FileStreamer::Counters& now);
 

@@ -29,19 +29,10 @@ namespace {
 Result<FileStreamer::Options> options_of(const skein_files_options& from) {
   const auto refuse = [](const char* why) { return Error{std::errc::invalid_argument, why}; };
   if (from.struct_bytes != sizeof from) return refuse("options: skein_files_options_init() first");
-  if (from.queue_bytes == 0) return refuse("options: queue_bytes is 0");
   if (from.files_per_chunk == 0) return refuse("options: files_per_chunk is 0");
-  if (from.spill != 0 && (from.recovery_folder == nullptr || *from.recovery_folder == '\0')) {
-    return refuse("options: to spill, a recovery folder is needed");
-  }
-  FileStreamer::Options options;
-  options.queue_bytes = from.queue_bytes;
-  options.place = skein::place_in_chunks(from.files_per_chunk);
-  if (from.spill != 0) options.overload = FileStreamer::Overload::kSpill;
-  options.spill_bytes = from.spill_bytes;
-  if (from.recovery_folder != nullptr) options.recovery_folder = from.recovery_folder;
-  if (from.on_done != nullptr) {
-    options.on_done = [call = from.on_done, context = from.context](const FileStreamer::Done& done) {
+  auto options = skein::c_interface::stream_options_of(from, from.files_per_chunk);
+  if (options && from.on_done != nullptr) {
+    options->on_done = [call = from.on_done, context = from.context](const FileStreamer::Done& done) {
       call(context, done.ticket, done.path.text().c_str(),
            done.error == nullptr ? nullptr : done.error->what.c_str());
     };

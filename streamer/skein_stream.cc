@@ -40,11 +40,10 @@ Result<skein::SeriesOptions> options_of(const skein_series_options& from) {
     return refuse("options: unknown pixel type");
   }
   if (from.codec < SKEIN_RAW || from.codec > SKEIN_ZSTD) return refuse("options: unknown codec");
-  if (from.queue_bytes == 0) return refuse("options: queue_bytes is 0");
-  if (from.spill != 0 && (from.recovery_folder == nullptr || *from.recovery_folder == '\0')) {
-    return refuse("options: to spill, a recovery folder is needed");
-  }
+  auto stream = skein::c_interface::stream_options_of(from, skein::kFramesPerChunk);
+  if (!stream) return stream.error();
   skein::SeriesOptions options;
+  options.stream = std::move(*stream);
   auto path = skein::ClusterPath::parse(from.path);
   if (!path) return path.error();
   options.path = std::move(*path);
@@ -63,11 +62,7 @@ Result<skein::SeriesOptions> options_of(const skein_series_options& from) {
   options.shape = {from.size_c, from.size_z, from.size_t_};
   options.dim_order = from.dim_order;
   options.encode_threads = from.encode_threads;
-  options.encode_queue_bytes = options.stream.queue_bytes = from.queue_bytes;
-  options.stream.place = skein::place_in_chunks(skein::kFramesPerChunk);
-  if (from.spill != 0) options.stream.overload = skein::FileStreamer::Overload::kSpill;
-  options.stream.spill_bytes = from.spill_bytes;
-  if (from.recovery_folder != nullptr) options.stream.recovery_folder = from.recovery_folder;
+  options.encode_queue_bytes = from.queue_bytes;
   return options;
 }
 

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "core/scratch_folder.h"
+
 namespace skein {
 namespace {
 
@@ -14,22 +16,14 @@ namespace fs = std::filesystem;
 
 class Folder {
  public:
-  Folder() {
-    char name[] = "/tmp/skein-local-file-XXXXXX";
-    path_ = ::mkdtemp(name);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  fs::path operator/(const char* name) const { return path_ / name; }
+  fs::path operator/(const char* name) const { return scratch_.path() / name; }
   std::size_t count() const {
     return static_cast<std::size_t>(
-        std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
+        std::distance(fs::directory_iterator(scratch_.path()), fs::directory_iterator()));
   }
 
  private:
-  fs::path path_;
+  ScratchFolder scratch_;
 };
 
 std::string content_of(const fs::path& path) {

@@ -2,10 +2,11 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
+
+#include "core/scratch_folder.h"
 
 namespace skein {
 namespace {
@@ -13,8 +14,8 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST_CASE("local tree: files and empty folders are found, what can't be stored is said") {
-  char name[] = "/tmp/skein-local-tree-XXXXXX";
-  const fs::path top = ::mkdtemp(name);
+  const ScratchFolder scratch;
+  const fs::path& top = scratch.path();
   fs::create_directories(top / "sub" / "empty");
   std::ofstream(top / "b.tif") << "12345";
   std::ofstream(top / "sub" / "a.tif") << "1";
@@ -27,7 +28,6 @@ TEST_CASE("local tree: files and empty folders are found, what can't be stored i
   std::vector<std::string> failed;
   list_local_tree(top, *ClusterPath::parse("/in"), found,
                   [&](const fs::path& file, const Error&) { failed.push_back(file.filename()); });
-  fs::remove_all(top);
 
   std::vector<std::string> paths;
   for (const LocalEntry& entry : found) paths.push_back(entry.path.text());

@@ -16,17 +16,6 @@ namespace skein {
 
 using namespace std::chrono_literals;
 
-ScratchFolder::ScratchFolder() {
-  std::string name = std::filesystem::temp_directory_path() / "skein-client-XXXXXX";
-  REQUIRE(::mkdtemp(name.data()) != nullptr);
-  path_ = name;
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 NodeProcess::NodeProcess(const std::filesystem::path& run_folder, const std::filesystem::path& root)
     : root_(root.empty() ? own_root_.path() : root), run_folder_(run_folder) {
   start();

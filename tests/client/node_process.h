@@ -9,19 +9,9 @@
 #include <string>
 
 #include "core/node.h"
+#include "core/scratch_folder.h"
 
 namespace skein {
-
-// A fresh folder under the system's temporary folder, removed with everything in it at the end.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 class NodeProcess {
  public:

@@ -118,6 +118,15 @@ def servers(request, run_dir, tmp_path):
 
 
 @pytest.fixture
+def table_server(servers):
+    """A server with HDF5, and a growing table grows.h5r/T with one row: x = 1."""
+    server = servers()
+    if server.put("/__aggregate_h5r/grows.h5r/T", b"x\n1\n").status == 501:
+        pytest.skip("built without HDF5")
+    return server
+
+
+@pytest.fixture
 def mounts(request, servers, tmp_path):
     """mounts(...) starts a Mount; without a mount point it is a new folder under tmp_path.
 

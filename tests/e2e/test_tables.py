@@ -30,11 +30,8 @@ FIT = numpy.dtype([("tIndex", "<i4"), ("fitResults", [("A", "<f4"), ("x0", "<f8"
 
 
 @pytest.fixture
-def server(servers):
-    started = servers()
-    if started.put("/__aggregate_h5r/probe.h5r/T", b"x\n1\n").status == 501:
-        pytest.skip("built without HDF5")
-    return started
+def server(table_server):
+    return table_server
 
 
 def fits(count, first=0):

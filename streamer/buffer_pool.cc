@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <new>
 
 namespace skein {
@@ -17,21 +18,20 @@ std::size_t rounded(std::size_t size_bytes) {
 
 }  // namespace
 
-
-bool BufferPool::has_room(std::size_t size_bytes) const {
-  return out_bytes_ == 0 || out_bytes_ + size_bytes <= limit_bytes_;
+bool BufferPool::has_room(std::size_t size_bytes, std::uint64_t limit_bytes) const {
+  return out_bytes_ == 0 || (size_bytes <= limit_bytes && out_bytes_ <= limit_bytes - size_bytes);
 }
 
 std::optional<BufferPool::Lent> BufferPool::take(std::size_t size_bytes, Deadline deadline) {
   std::unique_lock lock(mutex_);
-  const auto room = [&] { return has_room(size_bytes); };
+  const auto room = [&] { return has_room(size_bytes, limit_bytes_); };
   if (!returned_.wait_until(lock, deadline.when(), room)) return std::nullopt;
   return lend(size_bytes, lock);
 }
 
 std::optional<BufferPool::Lent> BufferPool::take_spare(std::size_t size_bytes) {
   std::unique_lock lock(mutex_);
-  if (out_bytes_ > 0 && out_bytes_ + size_bytes > limit_bytes_ / 2) return std::nullopt;
+  if (!has_room(size_bytes, limit_bytes_ / 2)) return std::nullopt;
   return lend(size_bytes, lock);
 }
 
@@ -54,12 +54,15 @@ BufferPool::Lent BufferPool::lend(std::size_t size_bytes, std::unique_lock<std::
     free_.pop_back();
   }
   lock.unlock();
-  return Lent(this, make(size_bytes));
+  Lent lent(this, {nullptr, size_bytes, 0});  // gives its bytes back if there is no memory
+  lent.buffer_ = make(size_bytes);
+  return lent;
 }
 
 // A frame of a camera in huge pages, so that its first use costs one page fault in 2 MiB. Only whole
 // ones: the rest of the last would be memory that nobody uses.
 BufferPool::Buffer BufferPool::make(std::size_t size_bytes) {
+  if (size_bytes > PTRDIFF_MAX) throw std::bad_alloc();  // rounded() would wrap
   const std::size_t huge_bytes = size_bytes / kHugePageBytes * kHugePageBytes;
   void* const bytes = huge_bytes > 0 ? std::aligned_alloc(kHugePageBytes, rounded(size_bytes))
                                      : std::malloc(std::max<std::size_t>(size_bytes, 1));
@@ -72,7 +75,7 @@ void BufferPool::give_back(Buffer buffer) {
   {
     const std::lock_guard lock(mutex_);
     out_bytes_ -= buffer.size;
-    if (out_bytes_ + free_bytes_ + buffer.capacity <= limit_bytes_) {
+    if (buffer.bytes && out_bytes_ + free_bytes_ + buffer.capacity <= limit_bytes_) {
       free_bytes_ += buffer.capacity;
       free_.push_back(std::move(buffer));
     }

@@ -55,7 +55,8 @@ class BufferPool {
   };
 
   // A buffer of exactly that size, contents unspecified; nullopt if it was not free by the deadline.
-  // One that is larger than the limit is lent when nothing else is out.
+  // One that is larger than the limit is lent when nothing else is out. Throws std::bad_alloc, with
+  // everything as before.
   std::optional<Lent> take(std::size_t size_bytes, Deadline deadline);
 
   // The same for work that can wait: nullopt, at once, if more than half of the limit would be out.
@@ -72,7 +73,7 @@ class BufferPool {
   // With the lock held; gives it up to make memory.
   Lent lend(std::size_t size_bytes, std::unique_lock<std::mutex>& lock);
   void give_back(Buffer buffer);
-  bool has_room(std::size_t size_bytes) const;
+  bool has_room(std::size_t size_bytes, std::uint64_t limit_bytes) const;
 
   const std::uint64_t limit_bytes_;
 

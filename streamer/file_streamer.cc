@@ -235,7 +235,8 @@ void FileStreamer::put_aside(const OutgoingPtr& file, std::errc code) {
   if (file->refused_by.empty()) file->last_trouble = "no node alive";
   const bool may_end = file->refused_by.empty() || file->met_an_outage();
   if (may_end && backlog_.park(file)) return;
-  failed(file, {code, file->last_trouble});
+  // Not the code of a wait that was in vain: to who waits for the file that means "not yet".
+  failed(file, {may_end ? std::errc::host_unreachable : code, file->last_trouble});
 }
 
 void FileStreamer::returned(const std::vector<OutgoingPtr>& files, const Error& why) {

@@ -86,6 +86,7 @@ bool NodeStream::push(const OutgoingPtr& file) {
     const std::lock_guard lock(mutex_);
     if (ending_ || SteadyClock::now() < resting_until_) return false;
     first = waiting_.empty();
+    file->damaged_times = 0;
     waiting_.push_back(file);
     waiting_bytes_ += file->size_bytes;
     ++counters_.pending_files;
@@ -295,7 +296,6 @@ void NodeStream::settle(std::vector<OutgoingPtr>& stored, OutgoingPtr file, int 
   }
   const Error why = status == 507 ? Error{std::errc::no_space_on_device, what + "no space left"}
                                   : Error{std::errc::io_error, what + "status " + std::to_string(status)};
-  file->damaged_times = 0;
   file->refused_by.push_back({node_.key(), status != 507 && status != 400});
   file->last_trouble = why.what;
   events_.returned({std::move(file)}, why);

@@ -114,6 +114,10 @@ TEST_CASE("series end: only what has all the frames that were promised lacks not
   SeriesState state = series_state(listing_of(names), sizes(2));
   state.silent.emplace_back();
   CHECK_FALSE(lacks_only_its_end(state));
+  state.silent.clear();
+  CHECK(lacks_only_its_end(state));
+  state.damaged.emplace_back("frame00001.pzf: empty");
+  CHECK_FALSE(lacks_only_its_end(state));
   names.push_back("events.json");
   CHECK_FALSE(lacks_only_its_end(series_state(listing_of(names), sizes(2))));
 }
@@ -124,6 +128,10 @@ TEST_CASE("series end: the size that is open follows from the frames, a cut last
   CHECK(whole_number(metadata, "SizeT") == 3);
   close_sizes(metadata, 100);  // none is open any more
   CHECK(whole_number(metadata, "SizeT") == 3);
+  constexpr std::int64_t kFar = std::int64_t{1} << 32;
+  SeriesMetadata absurd{{"SizeC", kFar}, {"SizeZ", kFar}, {"SizeT", std::int64_t{-1}}};
+  close_sizes(absurd, 4);
+  CHECK(whole_number(absurd, "SizeT") == -1);
   SeriesMetadata none;
   close_sizes(none, 4);
   CHECK(none.empty());

@@ -27,6 +27,7 @@ Result<void> check_can_end(const SeriesState& state) {
   if (!state.silent.empty()) {
     return refuse("no answer from " + state.silent.front().label() + ", which may have frames");
   }
+  if (!state.damaged.empty()) return refuse("damaged " + state.damaged.front());
   if (!state.has_metadata) return refuse("it has no metadata.json");
   if (state.frames.count() == 0) return refuse("it has no frames");
   // final_metadata.json was stored when all its frames were there.

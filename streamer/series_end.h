@@ -15,8 +15,8 @@ bool lacks_only_its_end(const SeriesState& state);
 // Stores final_metadata.json (the metadata, with the number of frames as they are; no EndTime, which
 // nobody knows) and events.json without events: those were in the memory of the recording. `state`
 // was just read, the series is not being recorded, and is complete on return.
-// Errors: invalid_argument, naming what is in the way (no metadata, a gap among the frames, a node
-// that does not answer); as Uploader::upload().
+// Errors: invalid_argument, naming what is in the way (no metadata, a gap among the frames, a
+// damaged one, a node that does not answer); as Uploader::upload().
 Result<void> end_series(Uploader& uploader, const ClusterPath& path, SeriesState& state);
 
 }  // namespace skein

@@ -1,7 +1,10 @@
 #include "streamer/series_metadata.h"
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
+
+#include "streamer/series_layout.h"
 
 namespace skein {
 namespace {
@@ -40,7 +43,10 @@ Result<std::string> dump(const Json& json, const std::string& subject) {
 
 MetadataValue value_of(const Json& json) {
   if (json.is_boolean()) return json.get<bool>();
-  if (json.is_number_integer()) return json.get<std::int64_t>();
+  const bool fits = !json.is_number_unsigned() ||
+                    json.get<std::uint64_t>() <= std::numeric_limits<std::int64_t>::max();
+  if (json.is_number_integer() && fits) return json.get<std::int64_t>();
+  if (json.is_number_integer()) return JsonText{json.dump()};
   if (json.is_number()) return json.get<double>();
   if (json.is_string()) return json.get<std::string>();
   return JsonText{json.dump()};
@@ -91,11 +97,13 @@ Result<SeriesMetadata> parse_metadata(std::string_view json) {
 }
 
 void close_sizes(SeriesMetadata& metadata, std::uint64_t frames) {
+  constexpr auto kMost = static_cast<std::int64_t>(kMostFrames);
   std::int64_t others = 1;
   std::string open;
   for (const char* key : {"SizeC", "SizeZ", "SizeT"}) {
     const std::int64_t size = whole_number(metadata, key).value_or(1);
     if (size == -1) open = key;
+    if (size > kMost / others) return;  // they promise more than a series can have
     if (size > 0) others *= size;
   }
   if (open.empty()) return;

@@ -34,6 +34,8 @@ TEST_CASE("series metadata: the text that Python's json.dumps(indent=2, sort_key
   CHECK_FALSE(whole_number(*back, "absent"));
   CHECK(*metadata_json(*back) == *json);
   CHECK(*metadata_json({}) == "{}");
+  const std::string large = "{\n  \"Camera.Serial\": 18446744073709551615\n}";
+  CHECK(*metadata_json(*parse_metadata(large)) == large);
 }
 
 TEST_CASE("series metadata: what is no JSON is refused by the name of its key") {

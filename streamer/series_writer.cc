@@ -182,12 +182,21 @@ Result<void> SeriesWriter::accept(std::uint64_t index, const FrameView& frame) {
 Result<void> SeriesWriter::submit(std::uint64_t index, const FrameView& frame,
                                   Deadline deadline) {
   if (auto accepted = accept(index, frame); !accepted) return accepted;
+  const auto take_back = [&] {
+    const std::lock_guard lock(mutex_);
+    accepted_.erase(index);
+    under_way_.erase(index);
+  };
   const PzfHeader header = header_of(index, frame);
-  auto taken = pool_ ? pool_->push(header, frame, deadline) : send_raw(header, frame, deadline);
+  Result<void> taken;
+  try {
+    taken = pool_ ? pool_->push(header, frame, deadline) : send_raw(header, frame, deadline);
+  } catch (...) {  // no memory: else it would count as stored
+    take_back();
+    throw;
+  }
   if (taken) return taken;
-  const std::lock_guard lock(mutex_);
-  accepted_.erase(index);
-  under_way_.erase(index);
+  take_back();
   return Error{taken.error().code,
                "frame " + std::to_string(index) + ": " + taken.error().what};
 }

@@ -22,9 +22,6 @@ Result<SeriesState> look_at(const SeriesCommandOptions& options, Session& sessio
   auto state = check_series(session.client(), session.downloader(), *session.nodes(), path,
                             options.decode ? CheckDepth::kPixels : CheckDepth::kNames);
   if (!state || options.words.front() != "complete" || state->has_marker) return state;
-  if (!state->damaged.empty()) {
-    return Error{std::errc::invalid_argument, "cannot be ended: damaged " + state->damaged.front()};
-  }
   if (auto ended = end_series(session.uploader(), path, *state); !ended) return ended.error();
   return state;
 }
@@ -69,7 +66,8 @@ Command add_series(CLI::App& parent) {
            "answer makes the answer uncertain, and so not complete.\n"
            "complete: ends a series whose recording was killed, with the frames that are there, if\n"
            "none is missing between the first and the last: stores final_metadata.json and the\n"
-           "marker. The recording must have ended; its events are lost.",
+           "marker. The recording must have ended, and every node that took part must be up, or its\n"
+           "last frames are left out. The recording's events are lost.",
        .example = "skein series check /2024_05_02/run1.pcs",
        .exit_status = "0 all complete; 1 something is missing; 2 wrong usage; 3 no node found"});
   auto options = std::make_shared<SeriesCommandOptions>();

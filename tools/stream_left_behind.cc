@@ -116,8 +116,13 @@ class Answers {
                    grouped(failures.size()) + " left");
   }
 
-  // What the files sent are frames of.
-  const std::set<ClusterPath>& series() const { return series_; }
+  // What the files sent are frames of, but for series that still lack one: where another file has a
+  // frame's name, its place only looks taken.
+  std::set<ClusterPath> series_without(const std::vector<FileStreamer::Failure>& failures) const {
+    std::set<ClusterPath> whole = series_;
+    for (const FileStreamer::Failure& failure : failures) whole.erase(failure.path.parent());
+    return whole;
+  }
 
  private:
   struct Stored {
@@ -209,7 +214,7 @@ ExitStatus send_left_behind(const StreamOptions& options, const Surroundings& wi
   if (!failures) failures = streamer.abandon();
   answers.print();
   answers.conclude(*failures, options.recovery);
-  end_series_of(answers.series(), options, **session, with);
+  end_series_of(answers.series_without(*failures), options, **session, with);
   return status_of(with.messages);
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -103,9 +104,15 @@ def test_a_frame_that_fails_is_kept_in_the_users_state_folder_until_it_is_sent(s
     assert "1 files" in errors and f"--left-behind --recovery {folder}`" in errors
     frame = files_in(folder)
     assert list(frame) == ["run.pcs/frame00025.pzf"]
+    # Another one is stored; the series is not ended while the name of the first is somebody else's.
+    kept, = folder.rglob("frame00025.pzf")
+    shutil.move(node.root / "run.pcs/frame00024.pzf", kept.with_name("frame00024.pzf"))
     taken = skein("stream", "--left-behind", "--json", nodes=[node], env=env)
     assert taken.returncode == 1 and files_in(folder) == frame
-    answer = json.loads(taken.stdout)
+    assert (node.root / "run.pcs/frame00024.pzf").exists()
+    assert not (node.root / "run.pcs/events.json").exists()
+    sent, answer = map(json.loads, taken.stdout.splitlines())
+    assert sent["path"] == "/run.pcs/frame00024.pzf" and sent["ok"]
     assert answer["path"] == "/run.pcs/frame00025.pzf" and not answer["ok"]
     assert str(folder) in answer["kept_as"] and "exists" in answer["error"]
     assert taken.stderr.count("\n") == 1

@@ -10,6 +10,8 @@ namespace skein {
 namespace {
 
 constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
+// No buffer is larger. The allocators of the sanitizers end the program if they are asked for more.
+constexpr std::size_t kMostBytes = std::size_t{1} << 40;
 
 // aligned_alloc(3) wants a multiple of the alignment; what is not touched takes no memory.
 std::size_t rounded(std::size_t size_bytes) {
@@ -62,7 +64,7 @@ BufferPool::Lent BufferPool::lend(std::size_t size_bytes, std::unique_lock<std::
 // A frame of a camera in huge pages, so that its first use costs one page fault in 2 MiB. Only whole
 // ones: the rest of the last would be memory that nobody uses.
 BufferPool::Buffer BufferPool::make(std::size_t size_bytes) {
-  if (size_bytes > PTRDIFF_MAX) throw std::bad_alloc();  // rounded() would wrap
+  if (size_bytes > kMostBytes) throw std::bad_alloc();
   const std::size_t huge_bytes = size_bytes / kHugePageBytes * kHugePageBytes;
   void* const bytes = huge_bytes > 0 ? std::aligned_alloc(kHugePageBytes, rounded(size_bytes))
                                      : std::malloc(std::max<std::size_t>(size_bytes, 1));

@@ -1,6 +1,6 @@
 // Host names to addresses within a deadline. getaddrinfo(3) has none: with a name server that is
-// silent it takes half a minute. It runs in a thread of the C library here, one per name; who asks
-// waits as long as they like, and what was once found is told at once while it is looked up anew.
+// silent it takes half a minute. It runs in a thread of its own here, one per name; who asks waits
+// as long as they like, and what was once found is told at once while it is looked up anew.
 #pragma once
 
 #include <netdb.h>

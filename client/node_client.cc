@@ -193,7 +193,7 @@ Result<std::size_t> NodeClient::read(const Node& node, const ClusterPath& path,
 }
 
 Result<std::uint64_t> NodeClient::stream(const Node& node, const ClusterPath& path,
-                                         std::uint64_t offset, const Take& take) {
+                                         std::uint64_t offset, Receiver& receiver) {
   const std::string target = path.target();
   const std::string what = verb_on("GET", target, node);
   const std::string range = offset > 0 ? range_header(offset, std::nullopt) : std::string();
@@ -211,18 +211,36 @@ Result<std::uint64_t> NodeClient::stream(const Node& node, const ClusterPath& pa
   }
   const auto skipped = exchange->skip(head.status() == 200 ? offset : 0);
   if (!skipped) return Error{skipped.error().code, what + ": " + skipped.error().what};
-  const auto piece = std::make_unique_for_overwrite<char[]>(kStreamPieceBytes);
   std::uint64_t total = 0;
   for (;;) {
-    const auto n = exchange->read_full({piece.get(), kStreamPieceBytes});
+    const std::span<char> room = receiver.room();
+    if (room.empty()) return total;
+    exchange->resume();
+    const auto n = exchange->read_full(room);
     if (!n) return Error{n.error().code, what + ": " + n.error().what};
     if (*n == 0) break;
     total += *n;
-    if (!take({piece.get(), *n})) return total;
-    exchange->resume();
+    receiver.received(*n);
   }
   exchange->finish();
   return total;
+}
+
+Result<std::uint64_t> NodeClient::stream(const Node& node, const ClusterPath& path,
+                                         std::uint64_t offset, const Take& take) {
+  struct Piecewise final : Receiver {
+    explicit Piecewise(const Take& given) : take(given) {}
+    std::span<char> room() override {
+      return wanted ? std::span(piece.get(), kStreamPieceBytes) : std::span<char>();
+    }
+    void received(std::size_t size) override { wanted = take({piece.get(), size}); }
+
+    const Take& take;
+    const std::unique_ptr<char[]> piece = std::make_unique_for_overwrite<char[]>(kStreamPieceBytes);
+    bool wanted = true;
+  };
+  Piecewise pieces(take);
+  return stream(node, path, offset, pieces);
 }
 
 // A PUT of bytes.

@@ -97,6 +97,19 @@ class NodeClient {
   using Take = std::function<bool(std::span<const char> piece)>;
   Result<std::uint64_t> stream(const Node& node, const ClusterPath& path, std::uint64_t offset,
                                const Take& take);
+  // The same, put by the network right where the caller wants it.
+  class Receiver {
+   public:
+    // Where the next bytes go; empty: no more are wanted.
+    virtual std::span<char> room() = 0;
+    // So many came to the front of the room given last; always more than 0.
+    virtual void received(std::size_t size) = 0;
+
+   protected:
+    ~Receiver() = default;
+  };
+  Result<std::uint64_t> stream(const Node& node, const ClusterPath& path, std::uint64_t offset,
+                               Receiver& receiver);
 
   // Errors: file_exists (405), no_space_on_device (507), permission_denied (403);
   // not_connected for "whether the file was stored is unknown": the reply never came, or the name

@@ -203,7 +203,8 @@ int serve(const MountOptions& options, Daemon& daemon) {
   sealed_into = &shown;
   Appender appender(bulk, placement, *membership);
   Files files({shown, unsealed, inodes,
-               {lanes_used, bulk, finder, downloader, *membership, options.deadline, streams},
+               {lanes_used, bulk, finder, downloader, *membership, options.deadline, streams,
+                std::make_shared<ChunkMemory>()},
                {appender, finder, bulk},
                {lanes_used, &ready_stages,
                 {bulk, placement, *membership, uploader, options.deadline}, **spool, senders}});

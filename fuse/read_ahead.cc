@@ -1,7 +1,6 @@
 #include "fuse/read_ahead.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace skein {
 
@@ -19,7 +18,25 @@ bool SequenceDetector::note(std::uint64_t offset, std::size_t size) {
   return in_sequence_ >= 2;
 }
 
-ReadAhead::ReadAhead(Fetch fetch) : fetch_(std::move(fetch)) {}
+std::shared_ptr<char[]> ChunkMemory::chunk(const std::shared_ptr<ChunkMemory>& self) {
+  std::unique_ptr<char[]> memory;
+  {
+    const std::lock_guard lock(self->mutex_);
+    if (!self->spare_.empty()) {
+      memory = std::move(self->spare_.back());
+      self->spare_.pop_back();
+    }
+  }
+  if (!memory) memory = std::make_unique_for_overwrite<char[]>(kChunkBytes);
+  return {memory.release(), [self](char* given_back) {
+            std::unique_ptr<char[]> spare(given_back);
+            const std::lock_guard lock(self->mutex_);
+            if (self->spare_.size() < kMostSpare) self->spare_.push_back(std::move(spare));
+          }};
+}
+
+ReadAhead::ReadAhead(std::shared_ptr<ChunkMemory> memory, Fetch fetch)
+    : memory_(std::move(memory)), fetch_(std::move(fetch)) {}
 
 ReadAhead::~ReadAhead() { stop(); }
 
@@ -37,6 +54,7 @@ void ReadAhead::start(std::uint64_t offset) {
   const std::lock_guard lock(mutex_);
   chunks_.clear();
   fetched_end_ = asked_end_ = offset;
+  awaited_end_ = 0;
   stopping_ = at_end_of_file_ = false;
   running_ = true;
   thread_ = std::jthread([this, offset] { run(offset); });
@@ -48,38 +66,37 @@ bool ReadAhead::running() const {
 }
 
 void ReadAhead::run(std::uint64_t offset) {
-  const auto fetched = fetch_(offset, [this](std::span<const char> piece) { return take(piece); });
+  const auto fetched = fetch_(offset, *this);
   const std::lock_guard lock(mutex_);
   running_ = false;
   at_end_of_file_ = fetched.ok() && !stopping_;
   more_.notify_all();
 }
 
-bool ReadAhead::take(std::span<const char> piece) {
-  while (!piece.empty()) {
-    char* to = nullptr;
-    std::size_t room = 0;
-    {
-      std::unique_lock lock(mutex_);
-      const bool wanted = space_.wait_for(
-          lock, kIdle, [&] { return stopping_ || fetched_end_ < asked_end_ + kAheadBytes; });
-      if (!wanted) stopping_ = true;
-      if (stopping_) return false;
-      if (chunks_.empty() || chunks_.back().filled == kChunkBytes) {
-        chunks_.push_back({std::make_shared_for_overwrite<char[]>(kChunkBytes), fetched_end_, 0});
-      }
-      to = chunks_.back().memory.get() + chunks_.back().filled;
-      room = std::min(kChunkBytes - chunks_.back().filled, piece.size());
-    }
-    // No reader looks beyond `filled`, and only this thread appends.
-    std::memcpy(to, piece.data(), room);
-    piece = piece.subspan(room);
-    const std::lock_guard lock(mutex_);
-    chunks_.back().filled += room;
-    fetched_end_ += room;
-    more_.notify_all();
+std::span<char> ReadAhead::room() {
+  std::unique_lock lock(mutex_);
+  if (!stopping_ && fetched_end_ >= asked_end_ + kAheadBytes) {
+    full_ = true;
+    const bool wanted = space_.wait_for(lock, kIdle, [&] { return stopping_ || !full_; });
+    full_ = false;
+    if (!wanted) stopping_ = true;
   }
-  return true;
+  if (stopping_) return {};
+  if (chunks_.empty() || chunks_.back().filled == kChunkBytes) {
+    chunks_.push_back({ChunkMemory::chunk(memory_), fetched_end_, 0});
+  }
+  // No reader looks beyond `filled`, and only this thread appends.
+  Chunk& last = chunks_.back();
+  return {last.memory.get() + last.filled, std::min(kChunkBytes - last.filled, kPieceBytes)};
+}
+
+void ReadAhead::received(std::size_t size) {
+  const std::lock_guard lock(mutex_);
+  chunks_.back().filled += size;
+  fetched_end_ += size;
+  if (awaited_end_ == 0 || fetched_end_ < awaited_end_) return;
+  awaited_end_ = 0;
+  more_.notify_all();
 }
 
 void ReadAhead::advance(std::uint64_t asked_end) {
@@ -90,6 +107,8 @@ void ReadAhead::advance(std::uint64_t asked_end) {
          chunks_.front().offset + kChunkBytes + kBehindBytes < asked_end_) {
     chunks_.pop_front();
   }
+  if (!full_ || fetched_end_ + kRoomBytes > asked_end_ + kAheadBytes) return;
+  full_ = false;
   space_.notify_all();
 }
 
@@ -101,8 +120,11 @@ Result<std::optional<Slices>> ReadAhead::read(std::uint64_t offset, std::size_t 
   const std::uint64_t begin = chunks_.empty() ? fetched_end_ : chunks_.front().offset;
   if (!started || offset < begin || end > asked_end_ + kAheadBytes) return std::optional<Slices>();
   advance(end);
-  const bool in_time = more_.wait_until(
-      lock, deadline.when(), [&] { return fetched_end_ >= end || !running_ || stopping_; });
+  const bool in_time = more_.wait_until(lock, deadline.when(), [&] {
+    if (fetched_end_ >= end || !running_ || stopping_) return true;
+    awaited_end_ = awaited_end_ == 0 ? end : std::min(awaited_end_, end);
+    return false;
+  });
   if (!in_time) return Error{std::errc::timed_out, "the node stopped sending"};
   const bool whole = fetched_end_ >= end || at_end_of_file_;
   // Another reader may have pushed the window on while this one waited.

@@ -23,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "client/node_client.h"
 #include "core/clock.h"
 #include "core/error.h"
 
@@ -51,18 +52,36 @@ class SequenceDetector {
   int in_sequence_ = 0;
 };
 
-class ReadAhead {
+// Memory for what is fetched, kept for the next stretch: new memory costs a page fault in 4 KiB.
+// Thread-safe.
+class ChunkMemory {
  public:
   static constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
+  static constexpr std::size_t kMostSpare = 16;
+
+  // `self` stays until the last chunk is given back.
+  static std::shared_ptr<char[]> chunk(const std::shared_ptr<ChunkMemory>& self);
+
+ private:
+  std::mutex mutex_;  // guards spare_
+  std::vector<std::unique_ptr<char[]>> spare_;
+};
+
+class ReadAhead final : private NodeClient::Receiver {
+ public:
+  static constexpr std::size_t kChunkBytes = ChunkMemory::kChunkBytes;
+  // So much is received at a time.
+  static constexpr std::size_t kPieceBytes = 256 * 1024;
   static constexpr std::uint64_t kAheadBytes = 8u << 20;
+  // A stream that has waited goes on when there is so much room: fewer wake-ups.
+  static constexpr std::uint64_t kRoomBytes = 2u << 20;
   static constexpr std::uint64_t kBehindBytes = 4u << 20;
   static constexpr std::chrono::seconds kIdle{10};
 
-  // Gives the file's bytes from `offset` on to `take` until it returns false or the file ends.
-  using Take = std::function<bool(std::span<const char>)>;
-  using Fetch = std::function<Result<void>(std::uint64_t offset, const Take& take)>;
+  // Gives the file's bytes from `offset` on to `to` until it has no more room or the file ends.
+  using Fetch = std::function<Result<void>(std::uint64_t offset, NodeClient::Receiver& to)>;
 
-  explicit ReadAhead(Fetch fetch);
+  ReadAhead(std::shared_ptr<ChunkMemory> memory, Fetch fetch);
   ~ReadAhead();
 
   // Begins at `offset`; an earlier stream is ended first (waits for its peer at most as long as
@@ -83,10 +102,12 @@ class ReadAhead {
 
   void stop();
   void run(std::uint64_t offset);
-  bool take(std::span<const char> piece);
+  std::span<char> room() override;
+  void received(std::size_t size) override;
   void advance(std::uint64_t asked_end);
   Slices cut(std::uint64_t offset, std::uint64_t end) const;
 
+  const std::shared_ptr<ChunkMemory> memory_;
   const Fetch fetch_;
 
   mutable std::mutex mutex_;  // guards everything below but thread_
@@ -95,6 +116,8 @@ class ReadAhead {
   std::deque<Chunk> chunks_;
   std::uint64_t fetched_end_ = 0;
   std::uint64_t asked_end_ = 0;
+  std::uint64_t awaited_end_ = 0;  // the first end that a reader waits for; 0: none does
+  bool full_ = false;  // the stream waits for room
   bool running_ = false;
   bool at_end_of_file_ = false;
   bool stopping_ = false;

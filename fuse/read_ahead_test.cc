@@ -16,15 +16,16 @@ char byte_at(std::uint64_t offset) { return static_cast<char>((offset * 26544357
 // A file of that size, sent in pieces of an odd size; stops sending at `broken_at`.
 ReadAhead::Fetch file_of(std::uint64_t size, std::uint64_t broken_at,
                          std::atomic<std::uint64_t>* sent = nullptr) {
-  return [=](std::uint64_t offset, const ReadAhead::Take& take) -> Result<void> {
-    std::vector<char> piece;
+  return [=](std::uint64_t offset, NodeClient::Receiver& to) -> Result<void> {
     while (offset < size) {
       if (offset >= broken_at) return Error{std::errc::connection_reset, "cut"};
-      piece.resize(std::min<std::uint64_t>({70'001, size - offset, broken_at - offset}));
-      for (std::size_t i = 0; i < piece.size(); ++i) piece[i] = byte_at(offset + i);
-      offset += piece.size();
+      std::span<char> piece = to.room();
+      if (piece.empty()) return {};
+      piece = piece.first(std::min<std::uint64_t>(
+          {70'001, piece.size(), size - offset, broken_at - offset}));
+      for (char& byte : piece) byte = byte_at(offset++);
       if (sent) *sent = offset;
-      if (!take(piece)) return {};
+      to.received(piece.size());
     }
     return {};
   };
@@ -39,6 +40,8 @@ bool holds(const Slices& slices, std::uint64_t offset) {
   return true;
 }
 
+std::shared_ptr<ChunkMemory> memory() { return std::make_shared<ChunkMemory>(); }
+
 Deadline soon() { return Deadline::after(10s); }
 
 constexpr std::uint64_t kMiB = 1u << 20;
@@ -48,7 +51,7 @@ constexpr std::uint64_t kMiB = 1u << 20;
 TEST_CASE("read-ahead: a reader that goes through gets every byte, and memory stays bounded") {
   const std::uint64_t size = 30 * kMiB + 77;
   std::atomic<std::uint64_t> sent{0};
-  ReadAhead ahead(file_of(size, size, &sent));
+  ReadAhead ahead(memory(), file_of(size, size, &sent));
   ahead.start(0);
   for (std::uint64_t offset = 0; offset < size; offset += 128 * 1024) {
     auto got = ahead.read(offset, 128 * 1024, soon());
@@ -64,7 +67,7 @@ TEST_CASE("read-ahead: requests that overtake each other are all served") {
   CAPTURE(seed);
   std::mt19937 random(seed);
   const std::uint64_t size = 24 * kMiB;
-  ReadAhead ahead(file_of(size, size));
+  ReadAhead ahead(memory(), file_of(size, size));
   ahead.start(0);
   for (std::uint64_t base = 0; base < size; base += 2 * kMiB) {
     std::vector<std::uint64_t> offsets;
@@ -80,7 +83,7 @@ TEST_CASE("read-ahead: requests that overtake each other are all served") {
 
 TEST_CASE("read-ahead: what lies outside the window is left to the caller") {
   const std::uint64_t size = 40 * kMiB;
-  ReadAhead ahead(file_of(size, size));
+  ReadAhead ahead(memory(), file_of(size, size));
   CHECK_FALSE(ahead.read(0, 4096, soon())->has_value());  // not started
   ahead.start(16 * kMiB);
   CHECK_FALSE(ahead.read(0, 4096, soon())->has_value());
@@ -90,7 +93,7 @@ TEST_CASE("read-ahead: what lies outside the window is left to the caller") {
 
 TEST_CASE("read-ahead: a stream that breaks gives what it had, then hands back to the caller") {
   const std::uint64_t size = 8 * kMiB;
-  ReadAhead ahead(file_of(size, 2 * kMiB));
+  ReadAhead ahead(memory(), file_of(size, 2 * kMiB));
   ahead.start(0);
   auto got = ahead.read(kMiB, kMiB, soon());
   REQUIRE((got && *got));
@@ -103,7 +106,7 @@ TEST_CASE("read-ahead: a stream that breaks gives what it had, then hands back t
 
 TEST_CASE("read-ahead: a node that stops sending costs the reader its deadline and no more") {
   std::atomic<bool> release{false};
-  ReadAhead ahead([&](std::uint64_t, const ReadAhead::Take&) -> Result<void> {
+  ReadAhead ahead(memory(), [&](std::uint64_t, NodeClient::Receiver&) -> Result<void> {
     release.wait(false);
     return Error{std::errc::timed_out, "stopped"};
   });

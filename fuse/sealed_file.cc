@@ -8,6 +8,24 @@ namespace {
 
 constexpr int kMissesBeforeRestart = 4;
 
+// Knows how far a stream has come, and whether it was ended by who receives it.
+struct Onward final : NodeClient::Receiver {
+  Onward(NodeClient::Receiver& receiver, std::uint64_t from) : to(receiver), offset(from) {}
+  std::span<char> room() override {
+    const std::span<char> given = to.room();
+    stopped = given.empty();
+    return given;
+  }
+  void received(std::size_t size) override {
+    offset += size;
+    to.received(size);
+  }
+
+  NodeClient::Receiver& to;
+  std::uint64_t offset;
+  bool stopped = false;
+};
+
 }  // namespace
 
 SealedFile::SealedFile(const Sources& sources, ClusterPath path)
@@ -27,8 +45,8 @@ Result<std::unique_ptr<SealedFile>> SealedFile::open(const Sources& sources,
   file->copies_ = std::move(*found);
   file->size_bytes_ = file->copies_.copies.front().info.size_bytes;
   file->ahead_ = std::make_unique<ReadAhead>(
-      [raw = file.get()](std::uint64_t offset, const ReadAhead::Take& take) {
-        return raw->fetch(offset, take);
+      sources.memory, [raw = file.get()](std::uint64_t offset, NodeClient::Receiver& to) {
+        return raw->fetch(offset, to);
       });
   return file;
 }
@@ -48,16 +66,12 @@ Result<bool> SealedFile::open_local() {
   return false;
 }
 
-Result<void> SealedFile::fetch(std::uint64_t offset, const ReadAhead::Take& take) {
+Result<void> SealedFile::fetch(std::uint64_t offset, NodeClient::Receiver& to) {
+  Onward onward(to, offset);
   std::optional<Error> last;
-  bool stopped = false;
   for (const Copy& copy : copies_.copies) {
-    const auto streamed = sources_.client.stream(copy.node, path_, offset, [&](auto piece) {
-      offset += piece.size();
-      stopped = !take(piece);
-      return !stopped;
-    });
-    if (stopped || (streamed && offset >= size_bytes_)) return {};
+    const auto streamed = sources_.client.stream(copy.node, path_, onward.offset, onward);
+    if (onward.stopped || (streamed && onward.offset >= size_bytes_)) return {};
     last = streamed ? Error{std::errc::io_error, "/" + path_.text() + " is cut short on " +
                                                      copy.node.label()}
                     : streamed.error();

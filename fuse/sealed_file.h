@@ -33,6 +33,7 @@ class SealedFile {
     Membership& membership;
     std::chrono::milliseconds deadline;  // of one read
     std::atomic<int>& streams;           // running now
+    std::shared_ptr<ChunkMemory> memory;
   };
   // Errors: no_such_file_or_directory, is_a_directory, host_unreachable, as LaneClient::open().
   static Result<std::unique_ptr<SealedFile>> open(const Sources& sources, const ClusterPath& path);
@@ -49,7 +50,7 @@ class SealedFile {
  private:
   SealedFile(const Sources& sources, ClusterPath path);
   Result<bool> open_local();
-  Result<void> fetch(std::uint64_t offset, const ReadAhead::Take& take);
+  Result<void> fetch(std::uint64_t offset, NodeClient::Receiver& to);
   Result<Slices> read_directly(std::uint64_t offset, std::size_t size);
   void start_stream(std::uint64_t offset);
 

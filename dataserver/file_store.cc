@@ -130,7 +130,7 @@ Result<FileStore::OpenFile> FileStore::open_file(const ClusterPath& path) {
   if (verdict == MarkVerdict::kTorn) return torn(path, *mark, *found);
   if (verdict == MarkVerdict::kChanged) return file;
   if (lost_writes_->suspects(mark->mtime_ns)) {
-    const auto whole = is_whole(path, file, *mark);
+    const auto whole = is_whole(path, file.fd.get(), file.found, *mark);
     if (!whole) return whole.error();
     if (!*whole) return torn(path, *mark, *found);
   }
@@ -138,12 +138,11 @@ Result<FileStore::OpenFile> FileStore::open_file(const ClusterPath& path) {
   return file;
 }
 
-Result<bool> FileStore::is_whole(const ClusterPath& path, const OpenFile& file,
+Result<bool> FileStore::is_whole(const ClusterPath& path, int fd, const Found& found,
                                  const FileMark& mark) {
-  const Found& found = file.found;
   // What was never written, or never reached the disk, shows as a hole now.
-  if (!mark.checksum) return !mark.dense || is_dense(file.fd.get(), found.size_bytes);
-  const auto verdict = verification_.verdict(file.fd.get(), path, found, *mark.checksum,
+  if (!mark.checksum) return !mark.dense || is_dense(fd, found.size_bytes);
+  const auto verdict = verification_.verdict(fd, path, found, *mark.checksum,
                                              Deadline::after(kVerdictTime));
   if (!verdict) return verdict.error();
   if (*verdict == Verification::Verdict::kUnknown) {

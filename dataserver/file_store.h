@@ -87,6 +87,9 @@ class FileStore {
   void writing() { lost_writes_->publishing(); }
   // May a file that was last written then (ns since 1970) have lost bytes in a power cut?
   bool may_have_lost(std::int64_t mtime_ns) const { return lost_writes_->suspects(mtime_ns); }
+  // Are the bytes of such a file, which is or will be at `path`, those of its mark? Errors: timed_out
+  // (it is still being found out), io_error.
+  Result<bool> is_whole(const ClusterPath& path, int fd, const Found& found, const FileMark& mark);
   // Would so many more bytes leave the reserve? Errors: no_space_on_device.
   Result<void> check_space(std::uint64_t size_bytes);
 
@@ -114,7 +117,6 @@ class FileStore {
  private:
   FileStore(Fd root, std::string root_name, PrivateFolder private_folder,
             std::unique_ptr<LostWrites> lost_writes, Options options);
-  Result<bool> is_whole(const ClusterPath& path, const OpenFile& file, const FileMark& mark);
   bool is_torn(int directory, const ClusterPath& parent, const char* name, const Found& found);
   Error torn(const ClusterPath& path, const FileMark& mark, const Found& found);
   void drop_leftovers();

@@ -8,9 +8,10 @@
 #include <cerrno>
 #include <ctime>
 
+#include <spdlog/spdlog.h>
+
 #include "core/uuid.h"
 #include "dataserver/directory_scan.h"
-#include "dataserver/file_mark.h"
 
 namespace skein {
 namespace {
@@ -81,7 +82,28 @@ class StageShelf::Turn {
 StageShelf::StageShelf(FileStore& store) : store_(store) {
   // A second name means that the server died between giving it and taking the first away.
   drop_stages(store_.stage_directory(), [](const struct stat& st) { return st.st_nlink > 1; });
+  drop_lost();
   drop_expired();
+}
+
+// Of a stage that was not whole yet nobody knows what the disk has of it, and the next piece would
+// make it look like a new one.
+void StageShelf::drop_lost() {
+  const int directory = store_.stage_directory();
+  const auto names = names_in(directory);
+  if (!names) return;
+  for (const ScannedName& entry : *names) {
+    if (!is_uuid(entry.name)) continue;
+    const Fd fd(::openat(directory, entry.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    const auto found = fd ? found_at(fd.get()) : Result<Found>(errno_error(errno, entry.name));
+    if (!found || !store_.may_have_lost(found->mtime_ns)) continue;
+    if (const auto mark = read_mark(fd.get()); mark && mark->checksum) {
+      unproven_.insert(entry.name);
+      continue;
+    }
+    spdlog::warn("a stage that was not whole before an unclean stop is dropped: id={}", entry.name);
+    ::unlinkat(directory, entry.name.c_str(), 0);
+  }
 }
 
 void StageShelf::drop_expired() {
@@ -121,6 +143,7 @@ Result<void> StageShelf::keep(const std::string& id, StagedFile& stage) {
     return errno_error(failure, "keep stage " + id);
   }
   set_sum(id, std::nullopt);
+  forget_unproven(id);
   return {};
 }
 
@@ -131,10 +154,18 @@ Result<void> StageShelf::publish(const std::string& id, const ClusterPath& path)
   const int directory = store_.stage_directory();
   Fd fd(::openat(directory, id.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return errno_error(errno, "stage " + id);
+  const auto mark = read_mark(fd.get());
+  const auto whole = is_unproven(id) ? is_whole(fd.get(), mark.value_or(FileMark{}), path)
+                                     : Result<bool>(true);
+  if (!whole) return whole.error();
+  forget_unproven(id);
   StagedFile stage(std::move(fd), directory, id);
-  if (const auto mark = read_mark(stage.fd()); mark && mark->checksum) {
-    stage.set_checksum(*mark->checksum);
+  if (!*whole) {
+    spdlog::warn("a stage lost bytes in an unclean stop, its client is told to send it again: id={}",
+                 id);
+    return errno_error(ENOENT, "stage " + id);
   }
+  if (mark && mark->checksum) stage.set_checksum(*mark->checksum);
   if (const auto sum = sum_of(id)) {
     const auto found = found_at(stage.fd());
     if (found && found->size_bytes == sum->end) stage.set_checksum(sum->checksum.value());
@@ -157,6 +188,34 @@ Result<void> StageShelf::drop(const std::string& id) {
   return errno_error(errno, "stage " + id);
 }
 
+Result<bool> StageShelf::is_whole(int fd, const FileMark& mark, const ClusterPath& path) {
+  const auto found = found_at(fd);
+  if (!found) return found.error();
+  if (!mark.checksum || judge(mark, *found) != MarkVerdict::kWhole) return false;
+  return store_.is_whole(path, fd, *found, mark);
+}
+
+bool StageShelf::is_unproven(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  return unproven_.contains(id);
+}
+
+void StageShelf::forget_unproven(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  unproven_.erase(id);
+}
+
+// Precondition: the turn is held.
+Result<Fd> StageShelf::open_to_change(const std::string& id, int flags) {
+  const bool begins_anew = (flags & O_CREAT) != 0;
+  if (begins_anew) forget_unproven(id);
+  if (is_unproven(id)) return errno_error(ENOENT, "stage " + id);
+  Fd fd(::openat(store_.stage_directory(), id.c_str(), flags | O_RDWR | O_NOFOLLOW | O_CLOEXEC,
+                 kStagedMode));
+  if (!fd) return errno_error(errno, "stage " + id);
+  return fd;
+}
+
 std::optional<StageShelf::Sum> StageShelf::sum_of(const std::string& id) {
   const std::lock_guard lock(mutex_);
   const auto found = sums_.find(id);
@@ -176,10 +235,9 @@ Result<std::optional<std::uint64_t>> StageShelf::resize(const std::string& id,
   if (auto held = turn.held(); !held) return held.error();
   // Of a stage that was lost, a length alone must not make one full of zeros.
   const int make = size_bytes == 0 ? O_CREAT : 0;
-  const Fd fd(::openat(store_.stage_directory(), id.c_str(), O_RDWR | make | O_NOFOLLOW | O_CLOEXEC,
-                       kStagedMode));
-  if (!fd) return errno_error(errno, "stage " + id);
-  return cut(id, fd.get(), size_bytes);
+  const auto fd = open_to_change(id, make);
+  if (!fd) return fd.error();
+  return cut(id, fd->get(), size_bytes);
 }
 
 // Precondition: the turn is held.
@@ -203,10 +261,10 @@ Result<std::unique_ptr<StageShelf::Piece>> StageShelf::piece(const std::string& 
   assert(is_uuid(id));
   auto turn = std::make_unique<Turn>(*this, id, kPiecePatience);
   if (auto held = turn->held(); !held) return held.error();
-  Fd fd(::openat(store_.stage_directory(), id.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return errno_error(errno, "stage " + id);
-  remove_mark(fd.get());
-  return std::unique_ptr<Piece>(new Piece(*this, id, std::move(turn), std::move(fd), first));
+  auto fd = open_to_change(id, 0);
+  if (!fd) return fd.error();
+  remove_mark(fd->get());
+  return std::unique_ptr<Piece>(new Piece(*this, id, std::move(turn), std::move(*fd), first));
 }
 
 StageShelf::Piece::Piece(StageShelf& shelf, const std::string& id, std::unique_ptr<Turn> turn, Fd fd,

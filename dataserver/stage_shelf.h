@@ -1,6 +1,8 @@
 // Stages that clients name over HTTP (docs/wire.md, "Stages"): bytes kept invisibly until they are
 // published or dropped, that come whole or in pieces. They survive a restart of the server, and go
-// kLifetime after they were last written. Thread-safe: what is done to one stage is done one after
+// kLifetime after they were last written. Of those that may have lost bytes in a power cut
+// (lost_writes.h) only what was whole, and is proven to be so still, can be published; the others are
+// gone, and their clients send them again. Thread-safe: what is done to one stage is done one after
 // the other.
 #pragma once
 
@@ -19,6 +21,7 @@
 #include "core/error.h"
 #include "core/fd.h"
 #include "core/path.h"
+#include "dataserver/file_mark.h"
 #include "dataserver/file_store.h"
 
 namespace skein {
@@ -30,7 +33,8 @@ class StageShelf {
   // beside so many others is published without.
   static constexpr std::size_t kMostSums = 1024;
 
-  // `store` is borrowed. Stages that were published when the server died are dropped now.
+  // `store` is borrowed. Stages that were published when the server died are dropped now, and those
+  // that a power cut may have taken bytes from, unless they were whole.
   explicit StageShelf(FileStore& store);
 
   // Errors of the three beside those named: timed_out (the stage is busy and stays so).
@@ -39,8 +43,8 @@ class StageShelf {
   // link(2), rename(2).
   Result<void> keep(const std::string& id, StagedFile& stage);
 
-  // Errors: no_such_file_or_directory (no such stage), file_exists (the stage is kept), others as
-  // FileStore::publish().
+  // Errors: no_such_file_or_directory (no such stage), file_exists (the stage is kept), timed_out also
+  // while it is being compared with its checksum after a power cut, others as FileStore::publish().
   Result<void> publish(const std::string& id, const ClusterPath& path);
 
   // Errors: no_such_file_or_directory.
@@ -66,6 +70,12 @@ class StageShelf {
   };
 
   Result<std::optional<std::uint64_t>> cut(const std::string& id, int fd, std::uint64_t size_bytes);
+  void drop_lost();
+  Result<Fd> open_to_change(const std::string& id, int flags);
+  bool is_unproven(const std::string& id);
+  void forget_unproven(const std::string& id);
+  // False: it has lost bytes.
+  Result<bool> is_whole(int fd, const FileMark& mark, const ClusterPath& path);
   std::optional<Sum> sum_of(const std::string& id);
   void set_sum(const std::string& id, std::optional<Sum> sum);
 
@@ -74,6 +84,7 @@ class StageShelf {
   std::mutex mutex_;  // guards everything below; not held while a stage is worked on
   std::condition_variable freed_;
   std::set<std::string> busy_;  // ids being worked on
+  std::set<std::string> unproven_;  // whole before a power cut, to be compared with their checksum
   std::map<std::string, Sum> sums_;  // of stages that come in pieces
 };
 

@@ -118,5 +118,77 @@ TEST_CASE("shelf: a stage is not published while a piece of it comes, and a piec
   CHECK(s.read_by_hand("f") == "abc");
 }
 
+// A folder whose server ended by a power cut: files written lately may not be what they were.
+struct CutFolder {
+  ScratchFolder scratch;
+  std::unique_ptr<FileStore> store = *FileStore::open(scratch.path().string(), {});
+
+  std::filesystem::path stage_file(const std::string& id) const {
+    return scratch.path() / ".skein/stage" / id;
+  }
+  void put_whole(const std::string& id, const std::string& bytes) {
+    StageShelf shelf(*store);
+    REQUIRE(shelf.resize(id, 0));
+    auto piece = shelf.piece(id, 0);
+    REQUIRE(piece);
+    REQUIRE((*piece)->add(bytes));
+    REQUIRE((*piece)->complete(bytes.size()));
+  }
+  // The disk gives zeros back, and the time that it was told.
+  void lose_bytes(const std::string& id) const {
+    struct stat before {};
+    REQUIRE(::stat(stage_file(id).c_str(), &before) == 0);
+    std::fstream(stage_file(id), std::ios::in | std::ios::out) << '\0';
+    const timespec times[2] = {before.st_mtim, before.st_mtim};
+    REQUIRE(::utimensat(AT_FDCWD, stage_file(id).c_str(), times, 0) == 0);
+  }
+  void cut_power() {
+    store.reset();
+    std::fstream(scratch.path() / ".skein/session", std::ios::in | std::ios::out) << "other";
+    auto again = FileStore::open(scratch.path().string(), {});
+    REQUIRE(again);
+    store = std::move(*again);
+  }
+};
+
+TEST_CASE("shelf: after a power cut only what is proven whole is published") {
+  CutFolder folder;
+  const std::string whole = make_uuid(), damaged = make_uuid(), replaced = make_uuid();
+  for (const std::string& id : {whole, damaged, replaced}) folder.put_whole(id, "abc");
+  folder.cut_power();
+  folder.lose_bytes(damaged);
+  StageShelf shelf(*folder.store);
+  const auto path = *ClusterPath::parse("d/f");
+  const auto gone = std::errc::no_such_file_or_directory;
+  CHECK(shelf.publish(damaged, path).error().code == gone);
+  CHECK_FALSE(std::filesystem::exists(folder.scratch.path() / "d/f"));
+  CHECK_FALSE(std::filesystem::exists(folder.stage_file(damaged)));
+  CHECK(shelf.piece(replaced, 3).error().code == gone);
+  CHECK(shelf.resize(replaced, 2).error().code == gone);
+  REQUIRE(shelf.publish(whole, path));
+  CHECK(std::filesystem::file_size(folder.scratch.path() / "d/f") == 3);
+}
+
+TEST_CASE("shelf: a stage that was not whole yet at a power cut is gone, and can be begun anew") {
+  CutFolder folder;
+  const std::string id = make_uuid();
+  {
+    StageShelf shelf(*folder.store);
+    REQUIRE(shelf.resize(id, 0));
+    auto piece = shelf.piece(id, 0);
+    REQUIRE(piece);
+    REQUIRE((*piece)->add(std::string_view("abc")));
+    REQUIRE((*piece)->complete(std::nullopt));
+  }
+  folder.cut_power();
+  const auto path = *ClusterPath::parse("f");
+  StageShelf shelf(*folder.store);
+  CHECK_FALSE(std::filesystem::exists(folder.stage_file(id)));
+  CHECK(shelf.piece(id, 3).error().code == std::errc::no_such_file_or_directory);
+  CHECK(shelf.publish(id, path).error().code == std::errc::no_such_file_or_directory);
+  folder.put_whole(id, "again");
+  CHECK(shelf.publish(id, path).ok());
+}
+
 }  // namespace
 }  // namespace skein

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace skein {
 
@@ -39,22 +40,20 @@ void UnsentBytes::truncated(std::uint64_t size) {
     last->second = std::min(last->second, size);
   }
   ranges_.erase(behind, ranges_.end());
-  if (size >= sent_end_) return;
-  add(size, sent_end_);
-  may_go_on_ = false;
+  if (size < sent_end_) cut_at_ = std::min(size, cut_at_.value_or(size));
 }
 
 void UnsentBytes::start_again() {
   const std::lock_guard lock(mutex_);
   ranges_.clear();
   in_order_ = sent_end_ = 0;
-  may_go_on_ = true;
+  cut_at_.reset();
 }
 
 // The range that holds such a piece. Precondition: the lock is held.
 UnsentBytes::Ranges::const_iterator UnsentBytes::piece_in_order() const {
   const auto next = ranges_.upper_bound(in_order_);
-  if (!may_go_on_ || next == ranges_.begin()) return ranges_.end();
+  if (cut_at_ || next == ranges_.begin()) return ranges_.end();
   const auto range = std::prev(next);
   return range->second >= in_order_ + kPieceBytes ? range : ranges_.end();
 }
@@ -80,16 +79,19 @@ std::optional<ByteRange> UnsentBytes::next_in_order() {
 
 std::vector<ByteRange> UnsentBytes::take_all(std::uint64_t size) {
   const std::lock_guard lock(mutex_);
+  if (cut_at_) add(*cut_at_, std::min(sent_end_, size));
   std::vector<ByteRange> pieces;
+  Ranges behind;
   for (const auto& [begin, range_end] : ranges_) {
     const std::uint64_t end = std::min(range_end, size);
     for (std::uint64_t at = begin; at < end; at += kPieceBytes) {
       pieces.push_back({at, std::min(end, at + kPieceBytes)});
     }
+    if (range_end > size) behind[std::max(begin, size)] = range_end;
   }
-  ranges_.clear();
+  ranges_ = std::move(behind);
   in_order_ = sent_end_ = size;
-  may_go_on_ = true;
+  cut_at_.reset();
   return pieces;
 }
 

@@ -41,8 +41,10 @@ class UnsentBytes {
   bool has_piece() const;
   // Takes kPieceBytes that continue where the last such piece ended.
   std::optional<ByteRange> next_in_order();
-  // Takes all ranges below `size`, none longer than kPieceBytes, in order; forgets those behind.
+  // Takes all below `size`, in ranges of at most kPieceBytes, in order. `size` is the file's, at some
+  // moment since the last taking: what was written behind that meanwhile stays.
   std::vector<ByteRange> take_all(std::uint64_t size);
+
  private:
   using Ranges = std::map<std::uint64_t, std::uint64_t>;  // end by begin
   void add(std::uint64_t begin, std::uint64_t end);
@@ -51,8 +53,8 @@ class UnsentBytes {
   mutable std::mutex mutex_;  // guards everything below
   Ranges ranges_;  // disjoint, not adjacent
   std::uint64_t in_order_ = 0;  // next_in_order() goes on here
-  bool may_go_on_ = true;
   std::uint64_t sent_end_ = 0;  // a node may have bytes up to here
+  std::optional<std::uint64_t> cut_at_;  // and from here on they are to be sent anew
 };
 
 }  // namespace skein

@@ -277,6 +277,28 @@ TEST_CASE("write session: a large file is sent while it is written, and changes 
   CHECK(mount.senders == 0);
 }
 
+TEST_CASE("write session: what is written while another thread flushes is sent, too") {
+  MemoryNode node(skein_node());
+  ScratchMount mount({node.node()});
+  mount.senders = WriteSession::kMostSenders;  // all is sent by the flush
+  auto session = mount.begin("f");
+  std::string bytes = sample_bytes(kPiece + 100, 7);
+  write_text(*session, bytes);
+  const std::string more = sample_bytes(1000, 8);
+  std::atomic<bool> wrote{false};
+  node.interrupt([&](ScriptedServer&, HttpStream&,
+                     const RequestHead& head) -> std::optional<bool> {
+    if (!head.target().starts_with("/__piece") || wrote.exchange(true)) return std::nullopt;
+    write_text(*session, more, static_cast<off_t>(bytes.size()));
+    return std::nullopt;
+  });
+  REQUIRE(session->flush().ok());
+  REQUIRE(wrote);
+  REQUIRE(session->flush().ok());
+  REQUIRE(session->seal().ok());
+  CHECK(node.file("f") == bytes + more);
+}
+
 TEST_CASE("write session: a node that breaks in the midst is replaced, and gets all of the file") {
   MemoryNode first(skein_node());
   MemoryNode second(skein_node(kOtherId));

@@ -249,6 +249,7 @@ struct NodeClient::Upload {
   const PutBody& body;
   const Progress& progress;
   std::string headers = {};
+  bool takes_name = false;  // so that the first try may be what a second one finds there
 };
 
 // The checksum that the node tells, if it tells one.
@@ -264,13 +265,12 @@ Result<NodeClient::StageSum> NodeClient::send_body(const Node& node, const Uploa
     return digests ? digests->xxh3 : StageSum();
   }
   const Error error = status_error(exchange->head(), verb_on("PUT", upload.target, node));
-  if (status == 405 && exchange->repeated()) return unclear(error);
-  return error;
+  return status == 405 && exchange->repeated() && upload.takes_name ? unclear(error) : error;
 }
 
 Result<void> NodeClient::put(const Node& node, const ClusterPath& path, const PutBody& body,
                              const Progress& progress) {
-  const auto sent = send_body(node, {path.target(), body, progress});
+  const auto sent = send_body(node, {path.target(), body, progress, {}, true});
   if (!sent) return sent.error();
   return {};
 }

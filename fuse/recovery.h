@@ -20,13 +20,15 @@
 
 namespace skein {
 
-// Why bytes lie in recover/, and where a copy of them may be.
+// Why bytes lie in recover/, and where a stage of them may be: to be dropped, for what it holds may
+// be older.
 struct RecoveryNote {
   ClusterPath path;  // the root: not known
   std::string why;
   std::string stage_id;  // "" = not staged on a node
   std::string node_url;  // of the stage
   std::string cluster = "";
+  bool operator==(const RecoveryNote&) const = default;
 };
 
 std::string to_json(const RecoveryNote& note, std::uint64_t size_bytes);

@@ -109,7 +109,6 @@ ClusterPath WriteSession::path() const {
 
 void WriteSession::aim_at(const ClusterPath& path) {
   const Turn turn(*this);
-  note_is_old_ = true;  // a stage is published under any name (docs/wire.md, "Stages")
   if (lane_) lane_->aim_at(path);
   const std::lock_guard lock(mutex_);
   path_ = path;
@@ -194,7 +193,8 @@ Result<void> WriteSession::flush_remote(const ClusterPath& name) {
   // Writes of the kernel itself into a node-local file are not counted: always stage anew.
   const std::uint64_t version = version_;
   const bool staged = !lane_ && staged_version_ == version;
-  if (staged && !note_is_old_) return {};
+  // A stage is published under any name (docs/wire.md, "Stages").
+  if (staged && noted_ && noted_->path == name) return {};
   // A node refuses to stage for a name that it has.
   if (auto free = check_name_is_free(name, staged ? "" : remote_.first_key()); !free) {
     return free.error();
@@ -204,18 +204,16 @@ Result<void> WriteSession::flush_remote(const ClusterPath& name) {
     staged_version_ = version;
   }
   // The writer is about to be told that its bytes are safe: from now on they outlive this mount.
-  RecoveryNote note{name, kEndedUnsealed, "", ""};
+  RecoveryNote note{name, "the mount ended before the file was sealed", "", ""};
   if (remote_.staged_on()) {
     note.stage_id = remote_.stage_id();
     note.node_url = remote_.staged_on()->url();
   }
-  if (noted_ && !note_is_old_) return {};
+  // What lies on a node's disk is a copy in recover/, and as old as the note.
+  if (!lane_ && noted_ == note) return {};
   auto kept = parts_.spool.keep(recovery_id_, fd_, note, Spool::Then::kWillStore);
-  if (!kept) return kept;
-  noted_ = true;
-  note_is_old_ = false;
-  note_names_stage_ = !note.stage_id.empty();
-  return {};
+  if (kept) noted_ = std::move(note);
+  return kept;
 }
 
 Result<void> WriteSession::sync() {
@@ -235,7 +233,7 @@ Result<std::uint64_t> WriteSession::seal() {
     auto opened = open_reader();
     if (!opened) {
       const auto kept = keep_for_good(opened.error().what);
-      noted_ = false;  // it stays in recover/
+      noted_.reset();  // it stays in recover/
       if (kept) return opened.error();
       return Error{opened.error().code,
                    opened.error().what + "; and its bytes are LOST: " + kept.error().what};
@@ -252,7 +250,7 @@ Result<std::uint64_t> WriteSession::seal() {
   if (!sealed) {
     const Error& why = sealed.error();
     const auto kept = keep_for_good(why.what);
-    noted_ = false;  // it stays in recover/
+    noted_.reset();  // it stays in recover/
     fd_ = spooled_.get();
     if (!kept) {
       return Error{why.code, why.what + "; and its bytes are LOST: " + kept.error().what};
@@ -296,7 +294,7 @@ Result<void> WriteSession::keep_for_good(const std::string& why) {
 Result<void> WriteSession::keep(const std::string& why) {
   const Turn turn(*this);
   const auto kept = keep_for_good(why);
-  if (kept) noted_ = false;
+  if (kept) noted_.reset();
   finish();
   return kept;
 }
@@ -316,7 +314,7 @@ void WriteSession::finish() {
   sender_.request_stop();
   if (sender_.joinable()) sender_.join();
   if (noted_) parts_.spool.release(recovery_id_);
-  noted_ = false;
+  noted_.reset();
   const std::lock_guard lock(mutex_);
   fd_ = -1;
   lane_.reset();

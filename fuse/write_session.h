@@ -103,13 +103,11 @@ class WriteSession {
 
  private:
   class Turn;  // the right to talk to nodes about this file, asked for before the sender's next one
-  static constexpr const char* kEndedUnsealed = "the mount ended before the file was sealed";
   WriteSession(const Parts& parts, ClusterPath path, Inode inode, std::optional<Node> node);
 
   Result<void> check_name_is_free(const ClusterPath& path, const std::string& target_key);
   Result<void> flush_remote(const ClusterPath& path);
   Result<void> stage_remote(const ClusterPath& path);
-  void distrust_noted_stage();
   void start_sender();
   void send_ahead(const std::stop_token& stop);
   Result<void> seal_lane(const ClusterPath& path);
@@ -126,9 +124,7 @@ class WriteSession {
   int fd_ = -1;                             // of lane_ or spooled_
   RemoteTarget remote_;                     // used under the turn
   bool lane_lost_ = false;                  // under the turn: its node died, the way is remote_
-  bool noted_ = false;                      // under the turn: recover/ has a note of this file
-  bool note_is_old_ = false;                // under the turn: it is to be written anew
-  bool note_names_stage_ = false;           // under the turn
+  std::optional<RecoveryNote> noted_;       // under the turn: in recover/
   UnsentBytes unsent_;                      // of spooled_
   std::optional<std::uint64_t> staged_version_;  // under the turn: what the stage holds
   std::atomic<std::uint64_t> version_{1};

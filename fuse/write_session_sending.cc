@@ -20,17 +20,7 @@ Result<void> WriteSession::stage_remote(const ClusterPath& name) {
   // Writes of the kernel itself into a node-local file are not told to unsent_.
   const bool whole = lane_ || (!remote_.has_pieces() && range->size_bytes < UnsentBytes::kPieceBytes);
   if (whole) return remote_.stage(name, *range);
-  distrust_noted_stage();
   return remote_.stage_rest(name, {fd_, unsent_}, range->size_bytes);
-}
-
-// The stage is about to change: should the mount end now, only the spool has what was acknowledged.
-void WriteSession::distrust_noted_stage() {
-  if (!note_names_stage_) return;
-  note_names_stage_ = false;
-  note_is_old_ = true;
-  (void)parts_.spool.keep(recovery_id_, fd_, {path(), kEndedUnsealed, "", ""},
-                          Spool::Then::kWillStore);
 }
 
 void WriteSession::wrote(std::uint64_t begin, std::uint64_t end) {
@@ -73,7 +63,6 @@ void WriteSession::send_ahead(const std::stop_token& stop) {
     turn_taken_ = true;
     const ClusterPath name = path_;
     lock.unlock();
-    distrust_noted_stage();
     const auto sent = remote_.stage_ahead(name, {fd_, unsent_});
     lock.lock();
     turn_taken_ = false;

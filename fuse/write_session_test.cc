@@ -9,6 +9,7 @@
 #include <semaphore>
 #include <sstream>
 
+#include "client/memory_lane.h"
 #include "fuse/scratch_mount.h"
 
 using namespace skein;
@@ -344,24 +345,46 @@ TEST_CASE("write session: a node that knows no pieces gets the file whole") {
   CHECK(node.file("f") == bytes);
 }
 
-TEST_CASE("write session: while a closed file is changed, recovery trusts the spool alone") {
-  MemoryNode node(skein_node());
-  Pieces pieces;
-  node.interrupt(pieces.interruption());
-  ScratchMount mount({node.node()});
+TEST_CASE("write session: the note of a closed file tells where its stage is now") {
+  MemoryNode first(skein_node());
+  MemoryNode second(skein_node(kOtherId));
+  ScratchMount mount({first.node(), second.node()});
   auto session = mount.begin("f");
-  write_text(*session, sample_bytes(2 * kPiece, 5));
+  write_text(*session, "one");
   REQUIRE(session->flush().ok());
   const auto note = [&] { return *parse_recovery_note(content(mount.recovered(".json").front())); };
+  CHECK(note().node_url == first.node().url());
   CHECK_FALSE(note().stage_id.empty());
-  while (pieces.arrived.try_acquire()) {
-  }
-  write_text(*session, sample_bytes(kPiece, 6), 2 * kPiece);
-  REQUIRE(pieces.next_arrives());
-  CHECK(note().stage_id.empty());
+  first.interrupt(refuse("PUT", "__stage", 507));
+  write_text(*session, "two", 3);
   REQUIRE(session->flush().ok());
-  CHECK_FALSE(note().stage_id.empty());
+  CHECK(note().node_url == second.node().url());
   session->drop();
+}
+
+TEST_CASE("write session: a node of this host that dies leaves each close in recover/") {
+  const ScratchFolder folder;
+  LaneNode local((folder.path() / "lane").string());
+  MemoryNode other(skein_node());
+  Node first = local.node();
+  first.address = dead_node().address;
+  ScratchMount mount({first, other.node()});
+  LaneClient lanes(std::chrono::seconds(5));
+  ReadyStages stages(lanes, real_clock());
+  WriteSession::Parts parts{&lanes, &stages, mount.parts().cluster, *mount.spool, mount.senders};
+  auto begun = WriteSession::begin(parts, path_of("f"), 1);
+  REQUIRE(begun);
+  const auto session = *begun;
+  REQUIRE(session->is_node_local());
+  local.closing = LaneVerb::kCheck;
+  for (const char* text : {"one", "onetwo"}) {
+    write_text(*session, text);
+    REQUIRE(session->flush().ok());
+    REQUIRE(mount.recovered(".data").size() == 1);
+    CHECK(content(mount.recovered(".data").front()) == text);
+  }
+  REQUIRE(session->seal().ok());
+  CHECK(other.file("f") == "onetwo");
 }
 
 TEST_CASE("write session: the spool's bound is told to the writer") {

@@ -127,6 +127,15 @@ Result<std::vector<Found>> choose(const RecoverOptions& options,
   return chosen;
 }
 
+// What the mount had sent of a file. A node that is not there drops it by age.
+void drop_stage(const RecoveryNote& note, Session& session) {
+  if (note.stage_id.empty()) return;
+  const NodeSnapshot nodes = session.nodes();
+  for (const Node& node : *nodes) {
+    if (node.url() == note.node_url) (void)session.client().drop_stage(node, note.stage_id);
+  }
+}
+
 // Puts files of one cluster.
 class Recovery {
  public:
@@ -155,10 +164,9 @@ class Recovery {
     const FileRange bytes{file->fd(), 0, static_cast<std::uint64_t>(st.st_size)};
     auto there = find_same(path, bytes);
     if (!there) return there.error();
+    drop_stage(one.note, session_);  // the disk may have no room for both
     if (!there->empty()) {
       node_url = *there;  // an earlier try came through, and could not say so
-    } else if (auto stage = publish_stage(one, path)) {
-      node_url = *stage;
     } else {
       const auto stored = session_.uploader().upload(
           path, bytes, [&](std::uint64_t sent_bytes) { report_.bar().at(sent_bytes); });
@@ -190,17 +198,6 @@ class Recovery {
                                                "; give another name with --as"};
     }
     return lanes_.publish_kept(keeper, id, path);
-  }
-
-  // nullopt: the bytes have to be sent.
-  std::optional<std::string> publish_stage(const Recoverable& one, const ClusterPath& path) {
-    if (one.note.stage_id.empty()) return std::nullopt;
-    const NodeSnapshot nodes = session_.nodes();
-    for (const Node& node : *nodes) {
-      if (node.url() != one.note.node_url) continue;
-      if (session_.client().publish(node, one.note.stage_id, path)) return node.url();
-    }
-    return std::nullopt;
   }
 
   const fs::path spool_;
@@ -238,20 +235,23 @@ ExitStatus put(const RecoverOptions& options, const fs::path& spool,
   return status_of(with.messages);
 }
 
-Result<void> drop_one(const Found& found, const fs::path& spool, LaneClient& lanes) {
+Result<void> drop_one(const Found& found, const fs::path& spool, LaneClient& lanes,
+                      Session& session) {
   if (found.keeper) return lanes.drop_kept(*found.keeper, found.file.id);
   auto file = RecoveredFile::take(spool, found.file.id);
   if (!file) return file.error();
   file->remove();
+  drop_stage(found.file.note, session);
   return {};
 }
 
 ExitStatus drop(const RecoverOptions& options, const fs::path& spool,
-                const std::vector<Found>& chosen, LaneClient& lanes, const Surroundings& with) {
+                const std::vector<Found>& chosen, LaneClient& lanes, Session& session,
+                const Surroundings& with) {
   TransferReport report(with, {.done = "dropped", .from_key = "id", .to_key = "path"},
                         options.json);
   for (const Found& one : chosen) {
-    if (auto dropped = drop_one(one, spool, lanes); !dropped) {
+    if (auto dropped = drop_one(one, spool, lanes, session); !dropped) {
       report.failed(one.file.id, shown_path(one.file), dropped.error());
     } else {
       report.done(one.file.id, shown_path(one.file), one.file.size_bytes);
@@ -281,18 +281,15 @@ ExitStatus run_recover(const RecoverOptions& options, const Surroundings& with) 
   LaneClient lanes(with.config.milliseconds("deadline_ms"));
   // Whatever their cluster: without flags every node of this host is asked that can be found.
   const bool told_where = with.flags.cluster || !with.flags.nodes.empty();
-  if (auto session = Session::open_even_without(with, told_where ? std::nullopt
-                                                                  : std::optional<std::string>(""));
-      session) {
-    for (Found& one : kept_by(lanes, **session)) found.push_back(std::move(one));
-  } else {
-    return refuse(with, session.error());
-  }
+  auto session = Session::open_even_without(
+      with, told_where ? std::nullopt : std::optional<std::string>(""));
+  if (!session) return refuse(with, session.error());
+  for (Found& one : kept_by(lanes, **session)) found.push_back(std::move(one));
   if (action == "list") return list(options, found, with);
   const auto chosen = choose(options, found);
   if (!chosen) return refuse(with, chosen.error());
   return action == "put" ? put(options, spool, *chosen, lanes, with)
-                         : drop(options, spool, *chosen, lanes, with);
+                         : drop(options, spool, *chosen, lanes, **session, with);
 }
 
 }  // namespace

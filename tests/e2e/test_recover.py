@@ -25,6 +25,10 @@ def kill_mount(mount):
     subprocess.run(["umount", "-l", mount.path], check=True, timeout=10)
 
 
+def stages(server):
+    return list(pathlib.Path(server.root, ".skein", "stage").iterdir())
+
+
 def stored_nowhere(mounts, servers, content=b"late"):
     """A mount by HTTP with a file /d/f that lost its name to another client; its server."""
     server = servers()
@@ -118,7 +122,37 @@ def test_a_closed_file_outlives_a_mount_that_is_killed_before_the_seal(mounts, s
     assert done.returncode == 0, done
     assert server.get("/scan.tmp").body == b"closed, so acknowledged"
     assert listed() == []
-    assert not list(pathlib.Path(server.root, ".skein", "stage").iterdir())
+    assert not stages(server)
+
+
+def test_what_was_written_after_the_last_flush_is_recovered_too(mounts, servers):
+    server = servers()
+    mount = mounts(nodes=[server], args=["--no-bypass"])
+    fd = os.open(mount.path / "f", os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"acknowledged")
+    os.fsync(fd)
+    os.write(fd, b" and more")
+    kill_mount(mount)
+    with pytest.raises(OSError):
+        os.close(fd)
+    one, = listed()
+    assert one["size_bytes"] == 21
+    done = skein("recover", "put", "--all", nodes=[server])
+    assert done.returncode == 0, done
+    assert server.get("/f").body == b"acknowledged and more"
+    assert listed() == []
+    assert not stages(server)
+
+
+def test_a_dropped_file_leaves_no_stage_on_its_node(mounts, servers):
+    server = servers()
+    mount = mounts(nodes=[server], args=["--no-bypass"])
+    (mount.path / "scan.tmp").write_bytes(b"closed, so acknowledged")
+    assert stages(server)
+    kill_mount(mount)
+    assert skein("recover", "drop", "--all", nodes=[server]).returncode == 0
+    assert listed() == []
+    assert not stages(server)
 
 
 def test_a_put_that_came_through_unseen_is_not_put_twice(mounts, servers):

@@ -110,8 +110,11 @@ std::optional<std::string> Owners::claimed_by(const std::string& node_id,
     const Known& known = found->second;
     if (known.kind == Known::Kind::kAsking && store_.node_id() < node_id) return store_.node_id();
     if (known.kind == Known::Kind::kHere && !known.lapsed()) return store_.node_id();
-    // Another one's claim that may have been granted by all.
-    if (known.kind == Known::Kind::kElsewhere && known.owner != node_id && known.owner < node_id) {
+    // Another one's claim that may have been granted by all, or was: then its file may be there,
+    // though it does not answer now.
+    const bool settled = std::chrono::steady_clock::now() - known.since >= kRace;
+    if (known.kind == Known::Kind::kElsewhere && known.owner != node_id &&
+        (settled || known.owner < node_id)) {
       return known.owner;
     }
     // Our own question goes on, and will hear of the winner.

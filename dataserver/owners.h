@@ -2,7 +2,7 @@
 // asks every node of its cluster, at once, whether it has the file, and tells them that it will make
 // it (PUT /__own/<path>, docs/wire.md, "Owner of a growing file"). So one file has one owner, and
 // the others remember who it is also when it is down. Of two that claim the same path at the same
-// time the one with the lower node id wins.
+// time (within kRace) the one with the lower node id wins.
 //
 // Asking is done by threads of this object; whoever waits for a verdict is woken (on_settled), and
 // holds no thread meanwhile. Thread-safe.
@@ -32,6 +32,9 @@ class Owners {
  public:
   // A node answers a claim from memory and one look at its disk.
   static constexpr std::chrono::milliseconds kClaimTimeout{1000};
+  // Two claims that one node hears within this may each have been granted by another one: what a
+  // claimer asks with its time limit, and as much for a machine that is busy.
+  static constexpr std::chrono::seconds kRace{10};
   // Remembered paths; beyond it the oldest are forgotten.
   static constexpr std::size_t kMostKnown = 100'000;
   static constexpr std::size_t kMostWaiting = 1000;

@@ -174,6 +174,16 @@ TEST_CASE("owners: a claim of another node is granted, unless the file is here o
   CHECK(s.owners->claimed_by(kHighId, s.path("theirs.log")) == kLowId);
 }
 
+TEST_CASE("owners: an owner that was learnt some time ago stays the owner, also when it is down") {
+  Peer peer(kHighId, says(200));
+  Scene s({peer.node});
+  REQUIRE_FALSE(s.owners->claimed_by(kHighId, s.path("a.log")));
+  // What is read back is no claim of this moment any more.
+  s.restart();
+  CHECK(s.owners->claimed_by(kLowId, s.path("a.log")) == kHighId);
+  CHECK(s.owners->claimed_by(kHighId, s.path("a.log")) == std::nullopt);
+}
+
 TEST_CASE("owners: while this node asks, a claim of a lower id goes before its own") {
   ScriptedServer silent([](ScriptedServer& server, HttpStream&, const RequestHead&) {
     server.stall();

@@ -65,6 +65,7 @@ Turn HttpConnection::take_turn(Workbench& bench) {
     Step end;
     switch (state_) {
       case State::kHead: end = read_head(bench); break;
+      case State::kBehind: end = wait_behind(bench); break;
       case State::kBody: end = read_body(bench); break;
       case State::kLast: end = wait_for_pending(bench); break;
       case State::kFarewell: end = read_away(bench); break;
@@ -188,14 +189,35 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
     say_farewell(refusal_of_head(head.error()), bench);
     return std::nullopt;
   }
-  const BodyFraming framing = head->framing();
-  const bool is_1_1 = head->minor_version() == 1;
-  const bool expects = is_1_1 && head->has_token("Expect", "100-continue");
-  request_.verb = Metrics::verb_of(head->method());
-  request_.head_only = head->method() == "HEAD";
-  request_.keep_alive = head->keep_alive();
+  if (Site::builds_on_earlier(*head)) {
+    settle(bench);
+    if (!pending_.empty()) {
+      behind_ = std::move(*head);
+      state_ = State::kBehind;
+      return std::nullopt;
+    }
+  }
+  return begin_request(std::move(*head), bench);
+}
+
+HttpConnection::Step HttpConnection::wait_behind(Workbench& bench) {
+  finish_pending(bench);
+  if (!pending_.empty()) return wait_for_output(bench);
+  state_ = State::kHead;
+  RequestHead head = std::move(*behind_);
+  behind_.reset();
+  return begin_request(std::move(head), bench);
+}
+
+HttpConnection::Step HttpConnection::begin_request(RequestHead head, Workbench& bench) {
+  const BodyFraming framing = head.framing();
+  const bool is_1_1 = head.minor_version() == 1;
+  const bool expects = is_1_1 && head.has_token("Expect", "100-continue");
+  request_.verb = Metrics::verb_of(head.method());
+  request_.head_only = head.method() == "HEAD";
+  request_.keep_alive = head.keep_alive();
   request_.names_keep_alive = !is_1_1 && request_.keep_alive;
-  recognize_raw_writer(*head);
+  recognize_raw_writer(head);
   drain_input();
   const bool writes =
       request_.verb == Metrics::Verb::kPut || request_.verb == Metrics::Verb::kPost;
@@ -203,7 +225,7 @@ HttpConnection::Step HttpConnection::take_head(std::string_view text, Workbench&
       framing.length < kGulpBytes / 2) {
     gulp();
   }
-  request_.sink = site_.begin(std::move(*head));
+  request_.sink = site_.begin(std::move(head));
   const std::size_t at_hand = holds_replies_
                                   ? std::min(stream_.buffered().size(), kDrainedBlockBytes)
                                   : stream_.buffered().size();

@@ -65,6 +65,7 @@ class HttpConnection final : public Peer {
  private:
   enum class State {
     kHead,      // between requests, or inside a head
+    kBehind,    // a request waits for those before it to be done
     kBody,      // inside a body
     kLast,      // no further request is read; those that wait for a flush are finished
     kFarewell,  // the last reply is on its way; input is read away, so that no reset overtakes it
@@ -83,6 +84,8 @@ class HttpConnection final : public Peer {
 
   Step read_head(Workbench& bench);
   Step take_head(std::string_view text, Workbench& bench);
+  Step wait_behind(Workbench& bench);
+  Step begin_request(RequestHead head, Workbench& bench);
   Step read_body(Workbench& bench);
   Step read_away(Workbench& bench);
   void drain_input();
@@ -149,6 +152,7 @@ class HttpConnection final : public Peer {
     std::uint64_t body_bytes = 0;
   };
   Request request_;              // being read
+  std::optional<RequestHead> behind_;  // its head, while it waits
   // Of this turn: received whole; given to the side thread, and its replies.
   std::vector<Request> gathered_;
   std::vector<Request> handed_over_;

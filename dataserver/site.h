@@ -27,6 +27,12 @@ class Site {
   // Never null.
   std::unique_ptr<BodySink> begin(RequestHead request);
 
+  // Is begin() to be called only when all that was sent before on this connection is done? A piece
+  // opens its stage there; all other requests look at nothing before finish().
+  static bool builds_on_earlier(const RequestHead& request) {
+    return request.target().find("__piece") != std::string_view::npos;
+  }
+
  private:
   using Sink = std::unique_ptr<BodySink>;
 

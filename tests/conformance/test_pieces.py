@@ -1,4 +1,5 @@
 """Stages that come in pieces, Skein's extension (docs/wire.md, "Stages")."""
+import itertools
 import random
 import uuid
 
@@ -141,3 +142,24 @@ def test_a_range_that_does_not_fit_the_body_is_400(pieces, field):
     headers = {"Content-Range": field} if field else {}
     assert pieces.connection.put(f"/__piece/{pieces.stage}{pieces.path}", b"abc",
                                  headers).status == 400
+
+
+@pytest.mark.parametrize("sync", ["none", "publish"])
+def test_pieces_may_be_pipelined_behind_anything(own, folder, sync):
+    """What was sent before a piece is done before it, whether that waits for a flush or a thread."""
+    target = own(args=["--sync", sync])
+    for before, whole_first in itertools.product((0, 1, 9), (False, True)):
+        stage, path = uuid.uuid4(), f"{folder}/{before}-{whole_first}"
+
+        def piece(field, body=b""):
+            return wire.encode_put(f"/__piece/{stage}{path}", body, {"Content-Range": field})
+
+        requests = [wire.encode_put(f"{path}-{n}", b"x" * 100) for n in range(before)]
+        requests.append(wire.encode_put(f"/__stage/{stage}{path}", b"stale") if whole_first
+                        else piece("bytes */0"))
+        requests += [piece("bytes 0-2/*", b"abc"), piece("bytes 3-5/6", b"def"),
+                     wire.encode_put(f"/__publish/{stage}{path}")]
+        with target.connect(timeout=30) as connection:
+            connection.send(b"".join(requests))
+            assert [connection.reply().status for _ in requests] == [200] * len(requests)
+        assert target.get(path).body == b"abcdef"

@@ -140,15 +140,19 @@ void on_write_buf(fuse_req_t request, fuse_ino_t, fuse_bufvec* from, off_t offse
   const std::uint64_t end = static_cast<std::uint64_t>(offset) + size;
   auto allowed = parts_of(request).files.before_write(file, end);
   if (!allowed) return fail(request, allowed.error());
+  // All or an error: of a mapping's pages that the kernel writes back, it drops what was left over.
   fuse_bufvec to = stretch(file.session->fd(), offset, size);
-  const ssize_t copied = fuse_buf_copy(&to, from, static_cast<fuse_buf_copy_flags>(0));
-  if (copied < 0) {
-    file.session->write_failed(static_cast<std::errc>(-copied));
-    return void(fuse_reply_err(request, static_cast<int>(-copied)));
+  for (std::size_t copied = 0; copied < size;) {
+    const ssize_t n = fuse_buf_copy(&to, from, static_cast<fuse_buf_copy_flags>(0));
+    if (n <= 0) {
+      const int failure = n < 0 ? static_cast<int>(-n) : EIO;
+      file.session->write_failed(static_cast<std::errc>(failure));
+      return void(fuse_reply_err(request, failure));
+    }
+    copied += static_cast<std::size_t>(n);
   }
-  file.session->wrote(static_cast<std::uint64_t>(offset),
-                      static_cast<std::uint64_t>(offset + copied));
-  fuse_reply_write(request, static_cast<std::size_t>(copied));
+  file.session->wrote(static_cast<std::uint64_t>(offset), end);
+  fuse_reply_write(request, size);
 }
 
 void on_flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {

@@ -70,11 +70,9 @@ Result<void> RemoteTarget::on_some_node(const Send& send) {
     if (!node) return node.error();
     if (!node->is_skein()) return {};  // whole, at the seal
     const auto began = std::chrono::steady_clock::now();
+    staged_on_ = *node;
     auto staged = send(*node);
-    if (staged) {
-      staged_on_ = *node;
-      return {};
-    }
+    if (staged) return {};
     if (is_no_fault_of_the_node(staged.error())) return staged.error();
     failed(*node, staged.error());
     if (give_up.passed()) return staged.error();
@@ -109,6 +107,7 @@ Result<void> RemoteTarget::stage_ahead(const ClusterPath& path, const Growing& f
   if (!node->is_skein()) {
     return Error{std::errc::not_supported, node->label() + " knows no stages"};
   }
+  staged_on_ = *node;
   auto sent = begin_pieces(*node, path, file);
   if (sent) {
     const auto piece = file.unsent.next_in_order();
@@ -198,9 +197,8 @@ Result<void> RemoteTarget::publish_stage(const ClusterPath& path, const PutBody&
 }
 
 void RemoteTarget::drop() {
-  const std::optional<Node>& on = staged_on_ ? staged_on_ : pieces_on_;
-  if (!on) return;
-  (void)cluster_.client.drop_stage(*on, stage_id_);
+  if (!staged_on_) return;
+  (void)cluster_.client.drop_stage(*staged_on_, stage_id_);
   staged_on_.reset();
   pieces_on_.reset();
 }

@@ -58,7 +58,7 @@ class RemoteTarget {
   // Key of the node that stage() turns to first; "" = not chosen.
   std::string first_key() const { return node_ ? node_->key() : std::string(); }
   const std::string& stage_id() const { return stage_id_; }
-  // Where the stage lies; nullopt = nowhere.
+  // Where a stage may lie, whole or not; nullopt = nowhere.
   const std::optional<Node>& staged_on() const { return staged_on_; }
 
  private:

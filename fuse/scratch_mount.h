@@ -3,7 +3,10 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -15,6 +18,32 @@
 #include "fuse/write_session.h"
 
 namespace skein {
+
+// Ids of nodes.
+inline constexpr const char* kId = "11111111-2222-4333-8444-555555555555";
+inline constexpr const char* kOtherId = "11111111-2222-4333-8444-666666666666";
+
+inline MemoryNode::Manners skein_node(const char* id = kId) {
+  MemoryNode::Manners manners;
+  manners.id = id;
+  return manners;
+}
+
+inline std::string content(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+// Answers every request of that method and kind of target with `status`.
+inline MemoryNode::Interruption refuse(const std::string& method, const std::string& part, int status) {
+  return [=](ScriptedServer&, HttpStream& stream,
+             const RequestHead& head) -> std::optional<bool> {
+    if (head.method() != method || head.target().find(part) == std::string::npos) return std::nullopt;
+    receive_body(stream, head);
+    return reply(stream, status);
+  };
+}
 
 struct ScratchMount {
   explicit ScratchMount(const NodeList& nodes)

@@ -5,21 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <sstream>
-
 #include "client/scripted_server.h"
 #include "fuse/scratch_mount.h"
 
 using namespace skein;
 
 namespace {
-
-std::string content(const std::filesystem::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
 
 // A private file on a disk of its own, as one that a node of this host has made.
 Fd file_on_another_disk(const ScratchFolder& folder) {

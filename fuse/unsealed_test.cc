@@ -12,12 +12,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-MemoryNode::Manners skein_node() {
-  MemoryNode::Manners manners;
-  manners.id = "11111111-2222-4333-8444-555555555555";
-  return manners;
-}
-
 constexpr Inode kFolder = 7;
 
 // A node, the parts of a mount over it, and the set under test.

@@ -204,11 +204,7 @@ Result<void> WriteSession::flush_remote(const ClusterPath& name) {
     staged_version_ = version;
   }
   // The writer is about to be told that its bytes are safe: from now on they outlive this mount.
-  RecoveryNote note{name, "the mount ended before the file was sealed", "", ""};
-  if (remote_.staged_on()) {
-    note.stage_id = remote_.stage_id();
-    note.node_url = remote_.staged_on()->url();
-  }
+  RecoveryNote note = note_of(name, "the mount ended before the file was sealed");
   // What lies on a node's disk is a copy in recover/, and as old as the note.
   if (!lane_ && noted_ == note) return {};
   auto kept = parts_.spool.keep(recovery_id_, fd_, note, Spool::Then::kWillStore);
@@ -287,8 +283,13 @@ Result<void> WriteSession::seal_remote(const ClusterPath& name) {
   return remote_.publish(name, *range, staged);
 }
 
+RecoveryNote WriteSession::note_of(const ClusterPath& name, const std::string& why) const {
+  const auto& node = remote_.staged_on();
+  return {name, why, node ? remote_.stage_id() : "", node ? node->url() : ""};
+}
+
 Result<void> WriteSession::keep_for_good(const std::string& why) {
-  return parts_.spool.keep(recovery_id_, fd_, {path(), why, "", ""}, Spool::Then::kStays);
+  return parts_.spool.keep(recovery_id_, fd_, note_of(path(), why), Spool::Then::kStays);
 }
 
 Result<void> WriteSession::keep(const std::string& why) {

@@ -113,6 +113,7 @@ class WriteSession {
   Result<void> seal_lane(const ClusterPath& path);
   Result<void> seal_remote(const ClusterPath& path);
   Result<FileRange> bytes() const;
+  RecoveryNote note_of(const ClusterPath& name, const std::string& why) const;
   Result<void> keep_for_good(const std::string& why);
   void finish();
 

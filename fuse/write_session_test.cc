@@ -3,45 +3,12 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
-#include <fstream>
-#include <semaphore>
-#include <sstream>
 
 #include "client/memory_lane.h"
 #include "fuse/scratch_mount.h"
 
 using namespace skein;
-
-namespace {
-
-constexpr const char* kId = "11111111-2222-4333-8444-555555555555";
-constexpr const char* kOtherId = "11111111-2222-4333-8444-666666666666";
-
-MemoryNode::Manners skein_node(const char* id = kId) {
-  MemoryNode::Manners manners;
-  manners.id = id;
-  return manners;
-}
-
-std::string content(const std::filesystem::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
-// Answers every request of that method and kind of target with `status`.
-MemoryNode::Interruption refuse(const std::string& method, const std::string& part, int status) {
-  return [=](ScriptedServer&, HttpStream& stream,
-             const RequestHead& head) -> std::optional<bool> {
-    if (head.method() != method || head.target().find(part) == std::string::npos) return std::nullopt;
-    receive_body(stream, head);
-    return reply(stream, status);
-  };
-}
-
-}  // namespace
 
 TEST_CASE("write session: what was closed is safe on the node, and visible only after the seal") {
   MemoryNode node(skein_node());
@@ -222,127 +189,6 @@ TEST_CASE("write session: no node, no file") {
   const auto session = WriteSession::begin(mount.parts(), path_of("f"), 1);
   REQUIRE_FALSE(session.ok());
   CHECK(session.error().code == std::errc::host_unreachable);
-}
-
-namespace {
-
-constexpr std::size_t kPiece = UnsentBytes::kPieceBytes;
-
-bool is_piece(const RequestHead& head) {
-  return head.target().starts_with("/__piece") && head.framing().length > 0;
-}
-
-void store(WriteSession& session, const std::string& bytes) {
-  write_text(session, bytes);
-  REQUIRE(session.flush().ok());
-  REQUIRE(session.seal().ok());
-}
-
-// Counts pieces with bytes in them, and goes on as the node would.
-struct Pieces {
-  std::atomic<int> count{0};
-  std::counting_semaphore<> arrived{0};
-
-  MemoryNode::Interruption interruption() {
-    return [this](ScriptedServer&, HttpStream&, const RequestHead& head) -> std::optional<bool> {
-      if (!is_piece(head)) return std::nullopt;
-      ++count;
-      arrived.release();
-      return std::nullopt;
-    };
-  }
-  bool next_arrives() { return arrived.try_acquire_for(std::chrono::seconds(30)); }
-};
-
-}  // namespace
-
-TEST_CASE("write session: a large file is sent while it is written, and changes at the end follow") {
-  MemoryNode node(skein_node());
-  Pieces pieces;
-  node.interrupt(pieces.interruption());
-  ScratchMount mount({node.node()});
-  auto session = mount.begin("f");
-  std::string bytes = sample_bytes(2 * kPiece + 100, 1);
-  write_text(*session, bytes);
-  REQUIRE(pieces.next_arrives());
-  REQUIRE(pieces.next_arrives());
-  write_text(*session, "header", 3);
-  bytes.replace(3, 6, "header");
-  REQUIRE(session->flush().ok());
-  CHECK(pieces.count == 4);  // the header and the last 100 bytes
-  write_text(*session, "more", static_cast<off_t>(bytes.size()));
-  REQUIRE(session->flush().ok());
-  CHECK(pieces.count == 5);
-  REQUIRE(session->seal().ok());
-  CHECK(node.file("f") == bytes + "more");
-  CHECK(mount.senders == 0);
-}
-
-TEST_CASE("write session: what is written while another thread flushes is sent, too") {
-  MemoryNode node(skein_node());
-  ScratchMount mount({node.node()});
-  mount.senders = WriteSession::kMostSenders;  // all is sent by the flush
-  auto session = mount.begin("f");
-  std::string bytes = sample_bytes(kPiece + 100, 7);
-  write_text(*session, bytes);
-  const std::string more = sample_bytes(1000, 8);
-  std::atomic<bool> wrote{false};
-  node.interrupt([&](ScriptedServer&, HttpStream&,
-                     const RequestHead& head) -> std::optional<bool> {
-    if (!head.target().starts_with("/__piece") || wrote.exchange(true)) return std::nullopt;
-    write_text(*session, more, static_cast<off_t>(bytes.size()));
-    return std::nullopt;
-  });
-  REQUIRE(session->flush().ok());
-  REQUIRE(wrote);
-  REQUIRE(session->flush().ok());
-  REQUIRE(session->seal().ok());
-  CHECK(node.file("f") == bytes + more);
-}
-
-TEST_CASE("write session: a node that breaks in the midst is replaced, and gets all of the file") {
-  MemoryNode first(skein_node());
-  MemoryNode second(skein_node(kOtherId));
-  ScratchMount mount({first.node(), second.node()});
-  std::atomic<int> pieces{0};
-  const auto break_after_one = [&](ScriptedServer&, HttpStream& stream,
-                                   const RequestHead& head) -> std::optional<bool> {
-    if (!is_piece(head) || ++pieces == 1) return std::nullopt;
-    return reset(stream);
-  };
-  first.interrupt(break_after_one);
-  auto session = mount.begin("f");
-  const std::string bytes = sample_bytes(3 * kPiece, 2);
-  store(*session, bytes);
-  CHECK(pieces >= 2);
-  CHECK(second.file("f") == bytes);
-  CHECK_FALSE(first.has("f"));
-}
-
-TEST_CASE("write session: a node that lost the pieces gets them again") {
-  MemoryNode node(skein_node());
-  ScratchMount mount({node.node()});
-  std::atomic<int> pieces{0};
-  node.interrupt([&](ScriptedServer&, HttpStream& stream,
-                     const RequestHead& head) -> std::optional<bool> {
-    if (!is_piece(head) || ++pieces != 2) return std::nullopt;
-    receive_body(stream, head);
-    return reply(stream, 404);
-  });
-  auto session = mount.begin("f");
-  const std::string bytes = sample_bytes(2 * kPiece + 1, 3);
-  store(*session, bytes);
-  CHECK(node.file("f") == bytes);
-}
-
-TEST_CASE("write session: a node that knows no pieces gets the file whole") {
-  MemoryNode node(skein_node());
-  node.interrupt(refuse("PUT", "__piece", 404));
-  ScratchMount mount({node.node()});
-  auto session = mount.begin("f");
-  const std::string bytes = sample_bytes(2 * kPiece, 4);
-  store(*session, bytes);
-  CHECK(node.file("f") == bytes);
 }
 
 TEST_CASE("write session: the note of a closed file tells where its stage is now") {

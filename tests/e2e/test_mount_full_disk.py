@@ -1,5 +1,6 @@
 """A node's disk that is full, seen by the programs that write into a mount on the same host."""
 import errno
+import mmap
 import os
 import subprocess
 import urllib.request
@@ -10,16 +11,23 @@ from harness import eventually, needs_fuse, needs_root
 pytestmark = [needs_fuse, needs_root]
 
 WAYS = {"passthrough": [], "lane": ["--no-passthrough"]}
-DISK_BYTES = 8 << 20
+MIB = 1 << 20
+DISK_BYTES = 8 * MIB
 
 
-@pytest.fixture(params=WAYS)
-def full(request, servers, mounts, tmp_path):
-    """A mount of one node whose disk has 8 MiB, and that node."""
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 8 MiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", disk], check=True)
-    request.addfinalizer(lambda: subprocess.run(["umount", "-l", disk], check=True))
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.fixture(params=WAYS)
+def full(request, disk, servers, mounts):
+    """A mount of one node whose disk has 8 MiB, and that node."""
     node = servers(disk / "root", args=["--reserve-bytes", "0"])
     return mounts(nodes=[node], args=WAYS[request.param]), node
 
@@ -69,3 +77,20 @@ def test_a_program_that_does_not_look_at_write_hears_of_it_at_close(full):
         os.close(file)
     assert refused.value.errno == errno.ENOSPC
     assert_nothing_is_left(mount, node)
+
+
+def test_a_mapping_that_the_spool_has_no_room_for_is_no_stored_file(disk, servers, mounts):
+    node = servers()
+    mount = mounts(nodes=[node], args=["--no-bypass", "--spool", disk])
+    # The kernel writes a mapping back in blocks; the last one fits in part.
+    (disk / "other").write_bytes(bytes(MIB // 2))
+    size = DISK_BYTES
+    file = os.open(mount.path / "mapped", os.O_CREAT | os.O_RDWR)
+    os.ftruncate(file, size)
+    with mmap.mmap(file, size) as mapping:
+        mapping.write(b"x" * size)
+    with pytest.raises(OSError) as refused:
+        os.close(file)
+    assert refused.value.errno == errno.ENOSPC
+    eventually(lambda: os.listdir(mount.path) == [], 20)
+    assert names(node) == []

@@ -155,6 +155,19 @@ def test_a_dropped_file_leaves_no_stage_on_its_node(mounts, servers):
     assert not stages(server)
 
 
+def test_a_name_taken_between_close_and_seal_leaves_the_bytes_in_one_place(mounts, servers):
+    server = servers()
+    mount = mounts(nodes=[server], args=["--no-bypass"])
+    (mount.path / "scan.tmp").write_bytes(b"mine")
+    assert stages(server)
+    server.put("/scan.tmp", b"theirs")
+    eventually(lambda: not listed()[0]["in_use"], 20)
+    assert skein("recover", "put", "--all", "--as", "/mine", nodes=[server]).returncode == 0
+    assert (server.get("/scan.tmp").body, server.get("/mine").body) == (b"theirs", b"mine")
+    assert listed() == []
+    assert not stages(server)
+
+
 def test_a_put_that_came_through_unseen_is_not_put_twice(mounts, servers):
     server = stored_nowhere(mounts, servers)
     server.put("/d/h", b"late")  # as if an earlier try had been cut after the node stored it

@@ -179,6 +179,7 @@ void on_fallocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t 
   }
   // Modes that move or clear bytes; the others add zeros behind the end.
   if ((mode & ~FALLOC_FL_KEEP_SIZE) != 0) file.session->rewrote(static_cast<std::uint64_t>(offset));
+  file.session->changed();  // once more: a flush in between has not seen it
   fuse_reply_err(request, 0);
 }
 

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "client/scripted_server.h"
 #include "fuse/scratch_mount.h"
@@ -33,6 +35,28 @@ std::string listed(const std::filesystem::path& spool) {
 }
 
 }  // namespace
+
+TEST_CASE("recovery: a file whose note is renewed is in the mount's hands all the time") {
+  const ScratchFolder folder;
+  auto spool = Spool::open(folder.path(), "test", 0);
+  REQUIRE(spool);
+  auto file = (*spool)->create();
+  REQUIRE(file);
+  const auto renew = [&] {
+    return (*spool)->keep(kId, file->get(), {path_of("f"), "why", "", ""},
+                          Spool::Then::kWillStore);
+  };
+  REQUIRE(renew().ok());
+  std::atomic<bool> over{false};
+  std::atomic<int> taken{0};
+  std::jthread other([&] {
+    while (!over) taken += RecoveredFile::take(folder.path(), kId).ok() ? 1 : 0;
+  });
+  for (int i = 0; i < 1000; ++i) CHECK(renew().ok());
+  over = true;
+  other.join();
+  CHECK(taken == 0);
+}
 
 TEST_CASE("recovery: a note keeps every byte of a name, what it is for, and where the stage is") {
   const RecoveryNote note{path_of("d \"x\"\n/\xff\xfe%41"), "no node \xff", "stage", "http://h:1/",

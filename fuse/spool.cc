@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <system_error>
 
 #include "core/uuid.h"
@@ -28,18 +29,24 @@ Result<void> copy_all(int from, int to) {
   return {};
 }
 
+std::string proc_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
 // The name is one of the file itself, so it holds whatever the file holds.
 bool is_link_of(const std::string& path, const struct stat& file) {
   struct stat st {};
   return ::stat(path.c_str(), &st) == 0 && st.st_dev == file.st_dev && st.st_ino == file.st_ino;
 }
 
+// Called with a file before it gets its name.
+using Hold = std::function<Result<void>(int fd)>;
+
 // Whole or not at all under its name; until then an older copy stays.
-Result<void> copy_to(const std::string& path, int from) {
+Result<void> copy_to(const std::string& path, int from, const Hold& hold) {
   const std::string fresh = path + ".new";
   Fd copy(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!copy) return errno_error(errno, "make " + fresh);
   auto copied = copy_all(from, copy.get());
+  if (copied) copied = hold(copy.get());
   if (copied && ::rename(fresh.c_str(), path.c_str()) != 0) {
     copied = errno_error(errno, "rename " + fresh);
   }
@@ -108,22 +115,29 @@ Result<void> Spool::keep(const std::string& id, int fd, const RecoveryNote& note
   const std::string data = data_path(id).string();
   struct stat st {};
   if (::fstat(fd, &st) != 0) return errno_error(errno, "size of the file to keep");
-  if (!is_link_of(data, st)) {
-    const std::string proc = "/proc/self/fd/" + std::to_string(fd);
-    if (::linkat(AT_FDCWD, proc.c_str(), AT_FDCWD, data.c_str(), AT_SYMLINK_FOLLOW) != 0) {
-      // Another disk, an unlinked file, or an older copy in its place: a copy is named here.
-      if (auto copied = copy_to(data, fd); !copied) return copied.error();
-    }
+  Fd held;
+  const auto hold = [&](int file) -> Result<void> {
+    if (then == Then::kStays) return {};
+    auto locked = hold_for_mount(proc_path(file));
+    if (!locked) return locked.error();
+    held = std::move(*locked);
+    return {};
+  };
+  const auto link = [&] {
+    return is_link_of(data, st) || ::linkat(AT_FDCWD, proc_path(fd).c_str(), AT_FDCWD,
+                                            data.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  };
+  if (!hold(fd) || !link()) {
+    // Another disk, an unlinked file, or an older copy in its place: a copy is named here.
+    if (auto copied = copy_to(data, fd, hold); !copied) return copied.error();
   }
   {
     const std::lock_guard lock(mutex_);
-    held_.erase(id);
-  }
-  if (then == Then::kWillStore) {
-    auto held = hold_for_mount(data);
-    if (!held) return held.error();
-    const std::lock_guard lock(mutex_);
-    held_.insert_or_assign(id, std::move(*held));
+    if (held) {
+      held_.insert_or_assign(id, std::move(held));
+    } else {
+      held_.erase(id);
+    }
   }
   RecoveryNote written = note;
   written.cluster = cluster_;

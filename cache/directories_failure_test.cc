@@ -47,6 +47,18 @@ TEST_CASE("directories: a node set aside keeps its share; one that left in order
   CHECK(scene.has("on one"));
 }
 
+TEST_CASE("directories: one that only a node set aside has is not gone") {
+  Scene scene;
+  scene.one.add("on one", "1");
+  scene.two.add("d/own", "1");
+  const Inode d = scene.directories->lookup(kRootInode, "d")->inode;
+  REQUIRE(scene.directories->note_created(d, "own", {0, 1}));
+  scene.membership.tell({scene.one.node()}, {scene.two.node()});
+  CHECK(scene.missing(d) == "node2 ");
+  CHECK(scene.has("own", d));
+  CHECK(scene.directories->lookup(kRootInode, "d")->inode == d);
+}
+
 TEST_CASE("directories: after a start, discovery has 10 s before a node counts as gone") {
   Scene scene;
   scene.one.add("on one", "1");

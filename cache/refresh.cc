@@ -54,7 +54,8 @@ Result<Refresh::Outcome> Refresh::once(Inode directory, const ClusterPath& path,
   Sorted sorted = sort(*heads, *asked, list_on_all(client, *asked, path, etags));
   if (sorted.answered == 0) return without_answer(directory, path, *heads, sorted.missing);
   const bool complete = sorted.silent == 0;
-  if (sorted.fresh.empty() && sorted.retained.empty() && complete && !path.is_root()) {
+  if (sorted.fresh.empty() && sorted.retained.empty() && sorted.missing.empty() &&
+      !path.is_root()) {
     return gone(directory, path);
   }
   if (!sorted.changed) return Outcome{std::move(sorted.missing), complete, heads->version};

@@ -203,8 +203,8 @@ def skein_server(root, run_dir, *args):
     return server
 
 
-def receiver(root):
-    server = Program(BUILD / "tests/bench/bench-receiver", root)
+def receiver(root, *args):
+    server = Program(BUILD / "tests/bench/bench-receiver", root, *args)
     server.port = int(server.ready.rsplit("=", 1)[1])
     return server
 

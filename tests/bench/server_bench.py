@@ -2,6 +2,8 @@
 
 One table: a row per figure and reference, with the goal of each. Client and server share the
 machine's cores, so the load generator's work is in every figure, also in the reference's.
+"promises" is the ceiling of a server that, as the data server, gives a file its name when it is
+whole and keeps its checksum: no goal, but what of the distance to the ceiling is that.
 """
 import contextlib
 import os
@@ -50,6 +52,8 @@ def competitors(place, names):
                 started[name] = Nginx(roots[name], place / secrets.token_hex(8), free_port())
             elif name == "ceiling":
                 started[name] = receiver(roots[name])
+            elif name == "promises":
+                started[name] = receiver(roots[name], "--promises")
             else:
                 started[name] = skein_server(roots[name], place / "run")
         yield started, roots
@@ -61,7 +65,7 @@ def competitors(place, names):
 def put(table, kind, shrink):
     """PUT, pipelined: each sample writes the same bytes under the same names."""
     with Workplace(kind) as place, \
-            competitors(place, ["ceiling", "skein", "nginx"]) as (servers, roots):
+            competitors(place, ["ceiling", "promises", "skein", "nginx"]) as (servers, roots):
         for size, count in PUT_COUNTS.items():
             # Not on the disk: where nothing is asked for, ext4 alone would be measured.
             if kind == "tmpfs" or size in PUT_GOALS:
@@ -87,6 +91,7 @@ def put_rows(table, kind, servers, roots, size, count, connections):
     what = f"PUT {size_text(size)}, {connections} conn."
     goal = PUT_GOALS.get(size, {}).get(connections)
     table.ratio(kind, what, "MB/s", got, "ceiling", goal)
+    table.ratio(kind, what, "MB/s", got, "promises", None)
     table.ratio(kind, what, "MB/s", got, "nginx", goal and 1.0)
 
 

@@ -1,4 +1,8 @@
-"""The streamer against a minimal sender and receivers (the ceiling), with as many processes."""
+"""The streamer against a minimal sender and receivers (the ceiling), with as many processes.
+
+"promises": the same sender, to receivers that give a file its name when it is whole and keep its
+checksum, as the data server does.
+"""
 import contextlib
 import json
 import shutil
@@ -25,16 +29,20 @@ def load(mode, size, count, rate, prefix, ports, **options):
     return json.loads(done.stdout)
 
 
+SERVERS = {"receiver": lambda root, _: receiver(root),
+           "promises": lambda root, _: receiver(root, "--promises"), "skein": skein_server}
+
+
 @contextlib.contextmanager
 def running(place, kind, count=NODES):
     """So many receivers or data servers, each with a root of its own."""
+    start = SERVERS[kind]
     servers = []
     try:
         for n in range(count):
             root = place / f"{kind}{n}"
             root.mkdir(exist_ok=True)
-            servers.append(receiver(root) if kind == "receiver" else
-                           skein_server(root, place / f"run{n}"))
+            servers.append(start(root, place / f"run{n}"))
             servers[-1].root = root
         yield servers
     finally:
@@ -47,8 +55,9 @@ def ports(servers):
 
 
 # What is compared: who sends, to whom.
-COMPETITORS = {"ceiling": ("bare", "receiver"), "streamer to receivers": ("plain", "receiver"),
-               "no checksums": ("no-sums", "receiver"), "skein": ("plain", "skein")}
+COMPETITORS = {"ceiling": ("bare", "receiver"), "promises": ("bare", "promises"),
+               "streamer to receivers": ("plain", "receiver"), "no checksums": ("no-sums", "receiver"),
+               "skein": ("plain", "skein")}
 
 
 def rate_row(servers, kind, size, count, turns):
@@ -68,27 +77,27 @@ def rate_row(servers, kind, size, count, turns):
     ceiling = got["ceiling"].median
     return [f"{size // KIB} KiB", *(got[name].text() for name in COMPETITORS),
             f"{got['streamer to receivers'].median / ceiling:.2f}",
+            f"{got['skein'].median / got['promises'].median:.2f}",
             f"{got['skein'].median / ceiling:.2f}", "0.90" if size == 8 * MIB else "0.75"]
 
 
 def rate_rows(kind, quick):
     rows = []
-    with Workplace(kind) as place, running(place, "receiver") as bare, \
-            running(place, "skein") as skein:
-        servers = {"receiver": bare, "skein": skein}
+    with Workplace(kind) as place, contextlib.ExitStack() as stack:
+        servers = {name: stack.enter_context(running(place, name)) for name in SERVERS}
         fewer = 8 if kind == "disk" else 2 if quick else 1  # on the disk nothing is removed
         for size, count in ((8 * MIB, 250), (512 * KIB, 4000), (64 * KIB, 24000)):
             rows.append(rate_row(servers, kind, size, count // fewer, 5))
     print_table(f"Streaming to {NODES} nodes, {kind}: MB/s median (least-most)",
-                ["frame", *COMPETITORS, "sending/ceiling", "skein/ceiling", "goal"], rows)
+                ["frame", *COMPETITORS, "sending/ceiling", "skein/promises", "skein/ceiling", "goal"],
+                rows)
 
 
 def small_rows(kind, quick):
     """Frames of 8 KiB to one node, per second of the client's CPU."""
     rows = []
-    with Workplace(kind) as place, running(place, "receiver", 1) as bare, \
-            running(place, "skein", 1) as skein:
-        servers = {"receiver": bare, "skein": skein}
+    with Workplace(kind) as place, contextlib.ExitStack() as stack:
+        servers = {name: stack.enter_context(running(place, name, 1)) for name in SERVERS}
         count = 20000 if quick else 60000
         for name, (mode, whom) in COMPETITORS.items():
             wall, cpu = [], []

@@ -17,17 +17,19 @@ class SideThread {
 
   // Precondition: nothing is under way.
   void start(std::function<void()> work);
-  // Returns when nothing is under way; what the work has written can be read then.
+  // Returns when nothing is under way; what the work has written can be read then. Work that has
+  // not begun, because every processor had something else to do, is done by the caller.
   void wait();
 
  private:
   void run(std::stop_token stop);
 
-  std::mutex mutex_;  // guards work_; it is empty when nothing is under way
+  std::mutex mutex_;  // guards everything below
   std::condition_variable_any changed_;
-  std::function<void()> work_;
+  std::function<void()> work_;  // empty when nothing is under way
+  bool begun_ = false;
 
-  std::jthread thread_;
+  std::jthread thread_;  // not guarded
 };
 
 }  // namespace skein

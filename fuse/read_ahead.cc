@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fuse/spare_thread.h"
+
 namespace skein {
 
 std::size_t total_size(const Slices& slices) {
@@ -56,8 +58,8 @@ void ReadAhead::start(std::uint64_t offset) {
   fetched_end_ = asked_end_ = offset;
   awaited_end_ = 0;
   stopping_ = at_end_of_file_ = false;
-  running_ = true;
-  thread_ = std::jthread([this, offset] { run(offset); });
+  thread_ = spare_thread([this, offset] { run(offset); });
+  running_ = thread_.joinable();
 }
 
 bool ReadAhead::running() const {

@@ -5,6 +5,8 @@
 #include <optional>
 #include <thread>
 
+#include "fuse/spare_thread.h"
+
 namespace skein {
 namespace {
 
@@ -60,11 +62,13 @@ DiskSpace SpaceCounter::count() {
   for (std::size_t from = 0; from < nodes->size(); from += kAskedAtOnce) {
     std::vector<std::jthread> asking;
     for (std::size_t i = from; i < std::min(from + kAskedAtOnce, nodes->size()); ++i) {
-      asking.emplace_back([&, i] {
+      const auto ask = [&, i] {
         const auto status = client_.status((*nodes)[i]);
         if (!status) return membership_.report_failure((*nodes)[i].key(), status.error());
         if (const auto disk = parse_disk(*status)) answers[i] = *disk;
-      });
+      };
+      asking.push_back(spare_thread(ask));
+      if (!asking.back().joinable()) ask();
     }
   }
   const std::lock_guard lock(mutex_);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "fuse/spare_thread.h"
 #include "fuse/write_session.h"
 
 namespace skein {
@@ -46,11 +47,13 @@ void WriteSession::start_sender() {
   if (over_ || sender_over_) return;
   if (sender_.joinable()) {
     turn_free_.notify_all();
-  } else if (parts_.senders.fetch_add(1) < kMostSenders) {
-    sender_ = std::jthread([this](const std::stop_token& stop) { send_ahead(stop); });
-  } else {
-    --parts_.senders;
+    return;
   }
+  if (parts_.senders.fetch_add(1) < kMostSenders) {
+    sender_ = spare_thread([this](const std::stop_token& stop) { send_ahead(stop); });
+    sender_over_ = !sender_.joinable();
+  }
+  if (!sender_.joinable()) --parts_.senders;
 }
 
 void WriteSession::send_ahead(const std::stop_token& stop) {

@@ -20,11 +20,10 @@ def sequential(quick):
     mounts = {"skein": [], "callbacks": ["--no-passthrough"]}
     with Workplace("disk") as place, room(place, 1, mounts) as (folders, _):
         def write(name, turn):
+            os.sync()  # what the disk still has to write would slow the next writer
             warm_memory(size + size // 2)
             speed = files("write", folders[name] / f"{name}{turn}", size)["mb_per_s"]
-            if turn == 0:
-                os.sync()
-            else:
+            if turn > 0:
                 remove(place, f"{name}{turn}")
             return speed
 
@@ -36,7 +35,8 @@ def sequential(quick):
             drop_caches()
             return files("read", folders[name] / f"{name}0")["mb_per_s"]
 
-        wrote = rounds(folders, write)
+        wrote = rounds(folders, write, 9)
+        os.sync()
         warm = rounds(folders, read)
         cold = rounds(folders, read_cold)
     print_table(f"Sequential, {size // MIB} MiB, ext4: MB/s median (least-most)", HEADER, [

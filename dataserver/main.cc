@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <semaphore>
 #include <thread>
@@ -241,7 +242,8 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
 int main(int argc, char** argv) {
   skein::fill_standard_descriptors();
   if (argc > 0 && std::string_view(argv[0]) == skein::kReaderName) {
-    return skein::read_table({argv, argv + argc});
+    // At once: what is left of a library that has met a damaged file is not to be tidied up.
+    std::_Exit(skein::read_table({argv, argv + argc}));
   }
   const auto parsed = skein::parse_command_line(argc, argv);
   if (!parsed.run) return parsed.exit_status;

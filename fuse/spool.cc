@@ -70,13 +70,20 @@ Result<void> write_text(const std::filesystem::path& path, const std::string& te
 
 Result<std::unique_ptr<Spool>> Spool::open(const std::filesystem::path& folder,
                                            const std::string& cluster, std::uint64_t max_bytes) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder / "recover", failed);
-  if (failed) {
-    return Error{static_cast<std::errc>(failed.value()),
-                 "make the spool folder " + folder.string() + ": " + failed.message()};
+  std::error_code ignored;  // mkdir(2) says it better
+  std::filesystem::create_directories(folder.parent_path(), ignored);
+  // One that was there may be shared, /tmp even: only what is made here is private.
+  for (const std::filesystem::path& made : {folder, folder / "recover"}) {
+    if (::mkdir(made.c_str(), 0700) != 0 && errno != EEXIST) {
+      return errno_error(errno, "make the spool folder " + made.string());
+    }
   }
-  if (::chmod(folder.c_str(), 0700) != 0) return errno_error(errno, "chmod " + folder.string());
+  const std::string recover = (folder / "recover").string();
+  struct stat st {};
+  if (::lstat(recover.c_str(), &st) != 0) return errno_error(errno, "spool folder " + recover);
+  if (!S_ISDIR(st.st_mode) || st.st_uid != ::geteuid()) {
+    return Error{std::errc::permission_denied, recover + " is no folder of this user"};
+  }
   std::unique_ptr<Spool> spool(new Spool(folder, cluster, max_bytes));
   if (auto tried = spool->create(); !tried) return tried.error();
   return spool;

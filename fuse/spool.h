@@ -24,7 +24,8 @@ namespace skein {
 
 class Spool {
  public:
-  // Makes the folder (mode 0700) and recover/ in it. `max_bytes` 0 = the free space of its disk.
+  // Makes the folder and recover/ in it (mode 0700), where absent. `max_bytes` 0 = the free space of
+  // its disk.
   // Errors: as mkdir(2), open(2).
   static Result<std::unique_ptr<Spool>> open(const std::filesystem::path& folder,
                                              const std::string& cluster, std::uint64_t max_bytes);

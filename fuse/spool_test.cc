@@ -52,3 +52,23 @@ TEST_CASE("spool: on one disk the kept name is the file itself, whatever is writ
   CHECK(content(folder.path() / "recover" / "id.data") == "onetwo");
   CHECK(content(folder.path() / "recover" / "id.json").find("\"/g\"") != std::string::npos);
 }
+
+TEST_CASE("spool: a folder that was there keeps its mode, and nobody else reads what is kept") {
+  const auto mode = [](const std::filesystem::path& path) {
+    return std::filesystem::status(path).permissions();
+  };
+  using std::filesystem::perms;
+  const ScratchFolder folder;
+  const perms shared = perms::owner_all | perms::group_read | perms::group_exec |
+                       perms::others_read | perms::others_exec;
+  std::filesystem::permissions(folder.path(), shared);
+  REQUIRE(Spool::open(folder.path(), "test", 0));
+  CHECK(mode(folder.path()) == shared);
+  CHECK(mode(folder.path() / "recover") == perms::owner_all);
+  if (::geteuid() == 0) {
+    REQUIRE(::chown((folder.path() / "recover").c_str(), 1, 1) == 0);
+    CHECK(Spool::open(folder.path(), "test", 0).error().code == std::errc::permission_denied);
+  }
+  REQUIRE(Spool::open(folder.path() / "new" / "spool", "test", 0));
+  CHECK(mode(folder.path() / "new" / "spool") == perms::owner_all);
+}

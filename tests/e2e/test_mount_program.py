@@ -1,10 +1,12 @@
 """skein-mount as a program: what it says, when it returns, how it ends, and how fstab uses it."""
 import errno
+import itertools
 import os
 import pathlib
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -284,6 +286,26 @@ def test_modes_and_owner_are_options(servers, mounts):
     eventually(lambda: (mount.path / "f").stat().st_mode & 0o777 == 0o400, 5)
     assert (mount.path / "d").stat().st_mode & 0o777 == 0o700
     assert ((mount.path / "f").stat().st_uid, (mount.path / "f").stat().st_gid) == (12, 34)
+
+
+def test_others_are_let_in_by_allow_other_only(servers, mounts, tmp_path):
+    node = servers()
+    for parent in itertools.takewhile(lambda path: path != pathlib.Path(tempfile.gettempdir()),
+                                      (tmp_path, *tmp_path.parents)):
+        parent.chmod(0o755)
+    private, shared = mounts(nodes=[node]), mounts(nodes=[node], args=["--allow-other"])
+    (private.path / "f").write_bytes(b"hello")
+
+    def as_nobody(script):
+        return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                               "bash", "-c", script], capture_output=True, text=True, timeout=30)
+
+    refused = as_nobody(f"cat {private.path}/f")
+    assert refused.returncode != 0 and "Permission denied" in refused.stderr, refused
+    done = as_nobody(f"cat {shared.path}/f; (echo torn; kill -9 $BASHPID) > {shared.path}/torn; "
+                     f"echo more > {shared.path}/g")
+    assert (done.stdout, done.returncode) == ("hello", 0), done
+    eventually(lambda: {path.name for path in node.root.glob("[a-z]*")} == {"f", "g"}, 20)
 
 
 def test_another_user_mounts_through_fusermount3(servers, tmp_path, run_dir):

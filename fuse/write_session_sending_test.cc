@@ -141,6 +141,7 @@ TEST_CASE("write session: a dropped file leaves no stage, also when its last pie
   REQUIRE(cut.try_acquire_for(std::chrono::seconds(30)));
   session->drop();
   CHECK(drops == 1);
+  session.reset();  // before its spool
 }
 
 TEST_CASE("write session: a node that knows no pieces gets the file whole") {

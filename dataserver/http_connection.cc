@@ -264,7 +264,7 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
   for (;;) {
     if (body_->done() || filled == block.size()) {
       if (body_->done()) {
-        bench.side.wait();
+        wait_for_side();
         request_.sink->take(block.first(filled));
       } else {
         block = pass_on(block, bench);
@@ -290,7 +290,7 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
       trickles_ = trickles_ || (filled < kFairBytes && passed(leave));
     } else if (n.error().code == std::errc::timed_out) {
       // The block belongs to the thread: what is in it must go before the thread does.
-      bench.side.wait();
+      wait_for_side();
       if (filled > 0) {
         request_.sink->take(block.first(filled));
         deadline_ = in(stall_);

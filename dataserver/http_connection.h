@@ -22,7 +22,6 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <semaphore>
 #include <vector>
 
 #include "core/http_body.h"
@@ -33,6 +32,7 @@
 #include "dataserver/metrics.h"
 #include "dataserver/output_queue.h"
 #include "dataserver/peer.h"
+#include "dataserver/side_thread.h"
 #include "dataserver/site.h"
 #include "dataserver/sync_gate.h"
 
@@ -51,7 +51,7 @@ class HttpConnection final : public Peer {
     Site& site;
     Metrics& metrics;
     MemoryBudget& drain_budget;
-    std::counting_semaphore<>& side_threads;  // how many may work at once
+    SideThreads& side_threads;
     SyncGate* gate = nullptr;  // null: replies wait for no flush
   };
   // `socket` is non-blocking; the surroundings are borrowed.
@@ -112,6 +112,7 @@ class HttpConnection final : public Peer {
   // Gives a block of the body to the sink; returns the one to be filled next.
   std::span<char> pass_on(std::span<char> block, Workbench& bench);
   bool gets_side_thread();
+  void wait_for_side();
   bool gathers(const Request& request);
   void gather(Request request, Workbench& bench);
   void collect(Workbench& bench);
@@ -121,7 +122,7 @@ class HttpConnection final : public Peer {
   Metrics& metrics_;
   MemoryBudget& drain_budget_;
   MemoryBudget::Share drain_share_;
-  std::counting_semaphore<>& side_threads_;
+  SideThreads& side_threads_;
   SyncGate* const gate_;
   const std::chrono::milliseconds stall_;
   // Longer than a writer pauses between frames or for want of a processor, and with the default
@@ -157,7 +158,7 @@ class HttpConnection final : public Peer {
   std::vector<Request> gathered_;
   std::vector<Request> handed_over_;
   std::vector<Reply> replies_;
-  bool has_side_thread_ = false;
+  SideThread* side_ = nullptr;  // lent, of this turn
   std::deque<Request> pending_;  // read, waiting for tickets, or behind one that does
   std::uint64_t pending_bytes_ = 0;
   bool holds_replies_ = false;      // a raw writer: while there is input

@@ -138,8 +138,12 @@ bool HttpConnection::gathers(const Request& request) {
 }
 
 bool HttpConnection::gets_side_thread() {
-  if (!has_side_thread_) has_side_thread_ = side_threads_.try_acquire();
-  return has_side_thread_;
+  if (side_ == nullptr) side_ = side_threads_.take();
+  return side_ != nullptr;
+}
+
+void HttpConnection::wait_for_side() {
+  if (side_ != nullptr) side_->wait();
 }
 
 std::span<char> HttpConnection::pass_on(std::span<char> block, Workbench& bench) {
@@ -147,8 +151,8 @@ std::span<char> HttpConnection::pass_on(std::span<char> block, Workbench& bench)
     request_.sink->take(block);
     return block;
   }
-  bench.side.wait();
-  bench.side.start([sink = request_.sink.get(), block] { sink->take(block); });
+  side_->wait();
+  side_->start([sink = request_.sink.get(), block] { sink->take(block); });
   const bool first = block.data() == bench.block().data();
   return (first ? bench.other_block() : bench.block()).first(block.size());
 }
@@ -158,7 +162,7 @@ void HttpConnection::gather(Request request, Workbench& bench) {
   if (gathered_.size() < kLot) return;
   collect(bench);
   handed_over_.swap(gathered_);
-  bench.side.start([this] {
+  side_->start([this] {
     for (Request& request : handed_over_) {
       replies_.push_back(request.sink->finish());
       request.sink.reset();
@@ -169,7 +173,7 @@ void HttpConnection::gather(Request request, Workbench& bench) {
 // Takes back what the side thread has.
 void HttpConnection::collect(Workbench& bench) {
   if (handed_over_.empty()) return;
-  bench.side.wait();
+  side_->wait();
   for (std::size_t i = 0; i < handed_over_.size(); ++i) {
     queue(std::move(replies_[i]), handed_over_[i], bench);
   }
@@ -183,10 +187,10 @@ void HttpConnection::settle(Workbench& bench) {
   collect(bench);
   for (Request& request : gathered_) answer(std::move(request), bench);
   gathered_.clear();
-  if (!std::exchange(has_side_thread_, false)) return;
-  bench.side.wait();
+  if (side_ == nullptr) return;
+  side_->wait();
   bench.drop_other_block();
-  side_threads_.release();
+  side_threads_.give_back(std::exchange(side_, nullptr));
 }
 
 void HttpConnection::finish_pending(Workbench& bench) {

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <semaphore>
 #include <thread>
 
 #include <spdlog/spdlog.h>
@@ -27,6 +26,7 @@
 #include "dataserver/own_address.h"
 #include "dataserver/peer_loop.h"
 #include "dataserver/run_as.h"
+#include "dataserver/side_thread.h"
 #include "dataserver/site.h"
 #include "dataserver/stage_shelf.h"
 #include "dataserver/table_engine.h"
@@ -192,7 +192,7 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
   Site site(**store, shelf, appends, tables, mirror, status, metrics);
   MemoryBudget drain_budget(kDrainBudgetBytes);
   // With more of them than spare processors they would only take turns with their owners.
-  std::counting_semaphore<> side_threads(std::thread::hardware_concurrency() / 2);
+  SideThreads side_threads(std::thread::hardware_concurrency() / 2);
   auto http = PeerLoop::start(
       std::move(*listener),
       {.threads = options.threads, .max_peers = allowed_connections(options.connections)},

@@ -8,7 +8,6 @@
 
 #include "core/clock.h"
 #include "dataserver/http_date.h"
-#include "dataserver/side_thread.h"
 
 namespace skein {
 
@@ -28,7 +27,6 @@ class Workbench {
   }
   void drop_other_block() { other_.reset(); }
   DateLine date;
-  SideThread side;
 
  private:
   std::unique_ptr<char[]> block_;

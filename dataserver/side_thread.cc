@@ -5,14 +5,7 @@
 
 namespace skein {
 
-SideThread::~SideThread() {
-  if (!thread_.joinable()) return;
-  thread_.request_stop();
-  thread_.join();
-}
-
 void SideThread::start(std::function<void()> work) {
-  if (!thread_.joinable()) thread_ = std::jthread([this](std::stop_token stop) { run(stop); });
   {
     const std::lock_guard lock(mutex_);
     assert(!work_);
@@ -43,6 +36,26 @@ void SideThread::run(std::stop_token stop) {
     work_ = nullptr;
     changed_.notify_all();
   }
+}
+
+SideThreads::SideThreads(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    all_.push_back(std::make_unique<SideThread>());
+    free_.push_back(all_.back().get());
+  }
+}
+
+SideThread* SideThreads::take() {
+  const std::lock_guard lock(mutex_);
+  if (free_.empty()) return nullptr;
+  SideThread* const side = free_.back();
+  free_.pop_back();
+  return side;
+}
+
+void SideThreads::give_back(SideThread* side) {
+  const std::lock_guard lock(mutex_);
+  free_.push_back(side);
 }
 
 }  // namespace skein

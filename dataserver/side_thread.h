@@ -1,19 +1,24 @@
-// A thread that does one piece of work at a time beside the thread that owns it. Begun at its first
-// use. Only its owner calls it.
+// A thread that does one piece of work at a time beside the thread that owns it. Only its owner calls
+// it. They are few, made at the start and lent: a thread that cannot be had must not end a server that
+// has begun to serve.
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 namespace skein {
 
 class SideThread {
  public:
-  SideThread() = default;
+  // Errors: std::system_error, as std::thread.
+  SideThread() : thread_([this](std::stop_token stop) { run(stop); }) {}
   // Ends after the work under way.
-  ~SideThread();
+  ~SideThread() = default;
 
   // Precondition: nothing is under way.
   void start(std::function<void()> work);
@@ -30,6 +35,23 @@ class SideThread {
   bool begun_ = false;
 
   std::jthread thread_;  // not guarded
+};
+
+// Thread-safe. All are given back before it ends.
+class SideThreads {
+ public:
+  explicit SideThreads(std::size_t count);
+
+  // Null: all are lent.
+  SideThread* take();
+  // Precondition: nothing is under way.
+  void give_back(SideThread* side);
+
+ private:
+  std::vector<std::unique_ptr<SideThread>> all_;
+
+  std::mutex mutex_;  // guards free_
+  std::vector<SideThread*> free_;
 };
 
 }  // namespace skein

@@ -57,5 +57,19 @@ TEST_CASE("side thread: what was begun is done before its end") {
   CHECK(done);
 }
 
+TEST_CASE("side threads: no more are lent than there are, and one that came back again") {
+  SideThreads none(0);
+  CHECK(none.take() == nullptr);
+  SideThreads two(2);
+  SideThread* const one = two.take();
+  SideThread* const other = two.take();
+  REQUIRE(one != nullptr);
+  REQUIRE(other != nullptr);
+  CHECK(one != other);
+  CHECK(two.take() == nullptr);
+  two.give_back(other);
+  CHECK(two.take() == other);
+}
+
 }  // namespace
 }  // namespace skein

@@ -4,6 +4,7 @@ import pathlib
 import pwd
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 
@@ -79,3 +80,24 @@ def test_a_server_that_is_not_announced_listens_on_loopback_only(servers):
     port = f"{server.port:04X}"
     listening = [s.split()[1] for s in sockets if s.split()[3] == "0A" and s.split()[1].endswith(port)]
     assert listening == [f"0100007F:{port}"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_limit_on_threads_that_is_reached_ends_no_server(servers, place):
+    """Whatever requests come, no more threads are wanted than when it began to serve."""
+    user = pwd.getpwnam(USER)
+    os.chown(place / "root", user.pw_uid, user.pw_gid)
+    server = start(servers, place)
+    before = set(os.listdir(f"/proc/{server.pid}/task"))
+    sizes = [100] * 40 + [8 << 20]
+    requests = [f"PUT /f{n} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
+                + b"x" * size for n, size in enumerate(sizes)]
+    with socket.create_connection((server.host, server.port), 60) as connection:
+        connection.sendall(b"".join(requests))
+        replies = b""
+        while replies.count(b"\r\n\r\n") < len(requests):
+            piece = connection.recv(1 << 16)
+            assert piece, replies
+            replies += piece
+    assert replies.count(b"HTTP/1.1 200 ") == len(requests)
+    assert set(os.listdir(f"/proc/{server.pid}/task")) <= before

@@ -152,10 +152,10 @@ Result<bool> FileStore::is_whole(const ClusterPath& path, int fd, const Found& f
   return *verdict == Verification::Verdict::kWhole;
 }
 
-// For listings, which wait for nothing: what is not known yet is listed, and begun.
 bool FileStore::is_torn(int directory, const ClusterPath& parent, const char* name,
                         const Found& found) {
-  if (verification_.known(found) == Verification::Verdict::kTorn) return true;
+  const Verification::Verdict known = verification_.known(found);
+  if (known != Verification::Verdict::kUnknown) return known == Verification::Verdict::kTorn;
   if (found.writable || !lost_writes_->suspects(found.mtime_ns)) return false;
   const Fd fd(::openat(directory, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
   const auto mark = fd ? read_mark(fd.get()) : std::nullopt;

@@ -87,6 +87,8 @@ class FileStore {
   void writing() { lost_writes_->publishing(); }
   // May a file that was last written then (ns since 1970) have lost bytes in a power cut?
   bool may_have_lost(std::int64_t mtime_ns) const { return lost_writes_->suspects(mtime_ns); }
+  // IsTorn (directory_scan.h). Waits for nothing: what is not known yet is no, and begun.
+  bool is_torn(int directory, const ClusterPath& parent, const char* name, const Found& found);
   // Are the bytes of such a file, which is or will be at `path`, those of its mark? Errors: timed_out
   // (it is still being found out), io_error.
   Result<bool> is_whole(const ClusterPath& path, int fd, const Found& found, const FileMark& mark);
@@ -117,7 +119,6 @@ class FileStore {
  private:
   FileStore(Fd root, std::string root_name, PrivateFolder private_folder,
             std::unique_ptr<LostWrites> lost_writes, Options options);
-  bool is_torn(int directory, const ClusterPath& parent, const char* name, const Found& found);
   Error torn(const ClusterPath& path, const FileMark& mark, const Found& found);
   void drop_leftovers();
   Result<StagedFile> new_stage(int directory);

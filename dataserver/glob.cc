@@ -6,7 +6,6 @@
 
 #include "core/path.h"
 #include "dataserver/beneath.h"
-#include "dataserver/directory_scan.h"
 
 namespace skein {
 namespace {
@@ -44,7 +43,8 @@ bool is_pattern(const std::string& part) { return part.find_first_of("*?[") != s
 
 class Search {
  public:
-  Search(int root, Deadline deadline) : root_(root), deadline_(deadline) {}
+  Search(int root, Deadline deadline, const IsTorn& is_torn)
+      : root_(root), deadline_(deadline), is_torn_(is_torn) {}
 
   Result<void> descend(const ClusterPath& at, std::span<const std::string> parts) {
     if (parts.empty()) {
@@ -52,14 +52,17 @@ class Search {
       if (matches_.size() <= kMaxGlobMatches) return {};
       return Error{std::errc::file_too_large, "pattern matches too many names"};
     }
-    if (!is_pattern(parts.front())) return step(at, parts.front(), parts.subspan(1));
     const auto directory = open_directory(root_, at, Missing::kFail);
     if (!directory) return {};
+    if (!is_pattern(parts.front())) {
+      return step(at, directory->get(), parts.front(), parts.subspan(1));
+    }
     const auto names = names_in(directory->get());
     if (!names) return {};
     for (const ScannedName& entry : *names) {
       if (!matches_name(parts.front(), entry.name)) continue;
-      if (auto stepped = step(at, entry.name, parts.subspan(1)); !stepped) return stepped;
+      auto stepped = step(at, directory->get(), entry.name, parts.subspan(1));
+      if (!stepped) return stepped;
     }
     return {};
   }
@@ -70,19 +73,21 @@ class Search {
   }
 
  private:
-  Result<void> step(const ClusterPath& at, const std::string& name,
+  Result<void> step(const ClusterPath& at, int directory, const std::string& name,
                     std::span<const std::string> rest) {
     if (deadline_.passed()) return Error{std::errc::timed_out, "the pattern takes too long"};
     const auto child = at.child(name);
     if (!child || child->is_private()) return {};
     const auto found = find_beneath(root_, *child);
     if (!found || !*found || (*found)->kind == Found::Kind::kOther) return {};
-    if (!rest.empty() && (*found)->kind != Found::Kind::kDirectory) return {};
+    const bool is_file = (*found)->kind == Found::Kind::kFile;
+    if (is_file && (!rest.empty() || is_torn_(directory, at, name.c_str(), **found))) return {};
     return descend(*child, rest);
   }
 
   const int root_;
   const Deadline deadline_;
+  const IsTorn& is_torn_;
   std::vector<std::string> matches_;
 };
 
@@ -113,12 +118,13 @@ bool matches_name(std::string_view pattern, std::string_view name) {
   return pattern.find_first_not_of('*') == std::string_view::npos;
 }
 
-Result<std::vector<std::string>> glob(int root, const std::string& pattern, Deadline deadline) {
+Result<std::vector<std::string>> glob(int root, const std::string& pattern, Deadline deadline,
+                                      const IsTorn& is_torn) {
   bool climbed = false;
   const auto parsed = ClusterPath::parse(pattern, &climbed);
   if (!parsed) return parsed.error();
   if (climbed || parsed->is_root()) return std::vector<std::string>();
-  Search search(root, deadline);
+  Search search(root, deadline, is_torn);
   if (auto searched = search.descend(ClusterPath(), parsed->components()); !searched) {
     return searched.error();
   }

@@ -154,8 +154,9 @@ Reply Site::file_as_it_is(FileStore::OpenFile file, const ClusterPath& path,
 }
 
 Reply Site::get_glob(const Target& target) {
-  const auto matches =
-      glob(store_.root(), target.query_value("pattern"), Deadline::after(kGlobTime));
+  const auto matches = glob(
+      store_.root(), target.query_value("pattern"), Deadline::after(kGlobTime),
+      [this](auto&&... file) { return store_.is_torn(std::forward<decltype(file)>(file)...); });
   if (!matches) return refusal_of(matches.error());
   const nlohmann::json list = *matches;
   return json_reply(list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));

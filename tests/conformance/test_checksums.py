@@ -2,6 +2,7 @@
 import base64
 import gzip
 import hashlib
+import json
 import os
 import random
 import struct
@@ -167,6 +168,7 @@ def test_files_torn_by_a_power_cut_leave_the_listing(own, tmp_path):
     again = own(root=tmp_path / "root")
     harness.eventually(lambda: again.names("/d/") == {"whole": [0, 10_000]}, 30, "one is whole")
     assert again.get("/d/whole").body == b"x" * 10_000
+    assert json.loads(again.get("/__glob?pattern=d/*").body) == ["d/whole"]
     for name in ("zeros", "short"):
         assert again.get(f"/d/{name}").status == 500
         assert again.put(f"/d/{name}", b"again").status == 405

@@ -90,6 +90,7 @@ Result<std::shared_ptr<WriteSession>> WriteSession::begin(const Parts& parts,
         last = lane.error();
         continue;
       }
+      session->node_local_ = true;
       session->lane_ = std::move(*lane);
       session->fd_ = session->lane_->fd();
       return session;

@@ -66,7 +66,7 @@ class WriteSession {
   // Size and time as they are; after the seal as they were then.
   Result<struct stat> status() const;
   // The bytes lie on a node of this host: the kernel may read and write them itself.
-  bool is_node_local() const { return lane_ != nullptr; }
+  bool is_node_local() const { return node_local_; }
 
   // Makes sure that the spool's bound allows the file to reach `end`. Errors: no_space_on_device.
   Result<void> allow_size(std::uint64_t end);
@@ -120,6 +120,7 @@ class WriteSession {
   const Parts parts_;
   const Inode inode_;
   const std::string recovery_id_;
+  bool node_local_ = false;                 // from begin() on
   std::unique_ptr<LaneClient::Stage> lane_;  // null: spooled
   Fd spooled_;
   int fd_ = -1;                             // of lane_ or spooled_

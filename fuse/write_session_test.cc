@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <thread>
 
 #include "client/memory_lane.h"
 #include "fuse/scratch_mount.h"
@@ -208,21 +210,69 @@ TEST_CASE("write session: the note of a closed file tells where its stage is now
   session->drop();
 }
 
-TEST_CASE("write session: a node of this host that dies leaves each close in recover/") {
+namespace {
+
+// A node of this host, which takes the first file by its lane and answers no HTTP; and another one.
+struct LocalScene {
+  std::shared_ptr<WriteSession> begin() {
+    WriteSession::Parts parts{&lanes, &stages, mount.parts().cluster, *mount.spool, mount.senders};
+    auto begun = WriteSession::begin(parts, path_of("f"), 1);
+    REQUIRE(begun);
+    REQUIRE((*begun)->is_node_local());
+    return *begun;
+  }
+  Node local_node() const {
+    Node node = local.node();
+    node.address = dead_node().address;
+    return node;
+  }
+
   const ScratchFolder folder;
-  LaneNode local((folder.path() / "lane").string());
-  MemoryNode other(skein_node());
-  Node first = local.node();
-  first.address = dead_node().address;
-  ScratchMount mount({first, other.node()});
-  LaneClient lanes(std::chrono::seconds(5));
-  ReadyStages stages(lanes, real_clock());
-  WriteSession::Parts parts{&lanes, &stages, mount.parts().cluster, *mount.spool, mount.senders};
-  auto begun = WriteSession::begin(parts, path_of("f"), 1);
-  REQUIRE(begun);
-  const auto session = *begun;
-  REQUIRE(session->is_node_local());
-  local.closing = LaneVerb::kCheck;
+  LaneNode local{(folder.path() / "lane").string()};
+  MemoryNode other{skein_node()};
+  ScratchMount mount{{local_node(), other.node()}};
+  LaneClient lanes{std::chrono::seconds(10)};
+  ReadyStages stages{lanes, real_clock()};
+};
+
+}  // namespace
+
+TEST_CASE("write session: it may be opened for reading while it is sealed") {
+  LocalScene scene;
+  const auto session = scene.begin();
+  write_text(*session, "bytes");
+  REQUIRE(session->flush().ok());
+  std::atomic<bool> over{false};
+  std::atomic<int> rounds{0};
+  int whole = 0;
+  int remote = 0;
+  std::jthread reader([&] {
+    while (!over) {
+      remote += session->is_node_local() ? 0 : 1;
+      const auto fd = session->open_reader();
+      char text[5];
+      if (fd && ::pread(fd->get(), text, 5, 0) == 5) whole += std::string_view(text, 5) == "bytes";
+      rounds.fetch_add(1, std::memory_order_relaxed);
+    }
+  });
+  const auto wait_for_rounds = [&] {
+    for (const int before = rounds; rounds < before + 2;) std::this_thread::yield();
+  };
+  wait_for_rounds();
+  CHECK(session->seal().ok());
+  wait_for_rounds();
+  over = true;
+  reader.join();
+  CHECK(whole > 0);
+  CHECK(remote == 0);
+  CHECK(scene.local.file("f") == "bytes");
+}
+
+TEST_CASE("write session: a node of this host that dies leaves each close in recover/") {
+  LocalScene scene;
+  const auto session = scene.begin();
+  ScratchMount& mount = scene.mount;
+  scene.local.closing = LaneVerb::kCheck;
   for (const char* text : {"one", "onetwo"}) {
     write_text(*session, text);
     REQUIRE(session->flush().ok());
@@ -230,7 +280,7 @@ TEST_CASE("write session: a node of this host that dies leaves each close in rec
     CHECK(content(mount.recovered(".data").front()) == text);
   }
   REQUIRE(session->seal().ok());
-  CHECK(other.file("f") == "onetwo");
+  CHECK(scene.other.file("f") == "onetwo");
 }
 
 TEST_CASE("write session: the spool's bound is told to the writer") {

@@ -55,7 +55,12 @@ struct DirectoryIndex::Cached {
   std::vector<Scan::File> growing;
   std::vector<Scan::Directory> directories;
   bool writable = false;
-  std::vector<std::pair<std::string, Entry>> added_meanwhile;  // while busy
+  struct Added {
+    std::string name;
+    Entry entry;
+    TimePoint began;
+  };
+  std::vector<Added> added_meanwhile;  // while busy
   std::int64_t mtime_meanwhile_ns = 0;
   std::uint64_t generation = 0;
   std::shared_ptr<const std::string> json;  // null: to be composed
@@ -71,6 +76,12 @@ struct DirectoryIndex::Cached {
     append_json(settled, name, entry);
     settled += ',';
     ++settled_count;
+  }
+  // False: the scan saw it, which ended after its publish began.
+  bool add_unseen(const Added& added) {
+    if (scan_finished >= added.began && contains(added.name)) return false;
+    append(added.name, added.entry);
+    return true;
   }
   void changed(std::uint64_t new_generation) {
     generation = new_generation;
@@ -178,8 +189,8 @@ void DirectoryIndex::scan_into(Cached& cached, const ClusterPath& path, int dire
   // Publishes during the scan: some of them it has seen.
   if (!cached.added_meanwhile.empty()) {
     for (const auto& [name, size] : scanned->settled) names.insert(name);
-    for (const auto& [name, entry] : cached.added_meanwhile) {
-      if (!names.contains(name)) cached.append(name, entry);
+    for (const auto& added : cached.added_meanwhile) {
+      if (!names.contains(added.name)) cached.append(added.name, added.entry);
     }
   }
   const bool same = cached.settled_count == count_before && cached.settled == before &&
@@ -227,8 +238,10 @@ void DirectoryIndex::refresh_parts(Cached& cached, int directory,
   cached.end_busy();
   cached.directories = std::move(directories);
   cached.growing = std::move(growing);
-  for (const auto& [name, entry] : cached.added_meanwhile) cached.append(name, entry);
-  if (changed || !cached.added_meanwhile.empty()) cached.changed(++generations_);
+  for (const auto& added : cached.added_meanwhile) {
+    changed = cached.add_unseen(added) || changed;
+  }
+  if (changed) cached.changed(++generations_);
 }
 
 DirectoryIndex::View DirectoryIndex::view_of(Cached& cached) {
@@ -293,16 +306,14 @@ void DirectoryIndex::added(const ClusterPath& path, std::uint64_t size_bytes, in
 
   const std::lock_guard lock(known->mutex);
   if (known->busy) {
-    known->added_meanwhile.emplace_back(name, entry);
+    known->added_meanwhile.push_back({name, entry, began});
     if (after) known->mtime_meanwhile_ns = std::max(known->mtime_meanwhile_ns, after->mtime_ns);
     return;
   }
   if (!known->scanned || !after || !same_directory(known->found, *after)) return;
   known->patched = true;
   known->found.mtime_ns = std::max(known->found.mtime_ns, after->mtime_ns);
-  if (known->scan_finished >= began && known->contains(name)) return;
-  known->append(name, entry);
-  known->changed(++generations_);
+  if (known->add_unseen({name, entry, began})) known->changed(++generations_);
 }
 
 void DirectoryIndex::make_room() {

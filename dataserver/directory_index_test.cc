@@ -222,5 +222,40 @@ TEST_CASE("index: listings taken while four writers publish hold all that was ac
   CHECK(list(s.store->index(), "d").size() == 4 * kEach);
 }
 
+TEST_CASE("index: a file that a scan saw before it was told of is listed once, also in a refresh") {
+  ScratchStore s;
+  DirectoryIndex index(s.store->root(), 1'000'000, none_torn);
+  for (int i = 0; i < 500; ++i) {
+    std::filesystem::create_directories(s.on_disk("d/sub" + std::to_string(i)));
+  }
+  const Fd directory(::open(s.on_disk("d").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Fd below(::open(s.on_disk("d/sub0").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  REQUIRE(directory);
+  REQUIRE(below);
+  for (unsigned round = 0; round < 40; ++round) {
+    const std::string name = "d/f" + std::to_string(round);
+    const auto began = DirectoryIndex::now();
+    s.write_by_hand(name, "1");
+    seal_by_hand(s, name);
+    // Older kernels do not show at once what happens within one tick of their clock.
+    const Deadline seen = Deadline::after(20s);
+    while (list(index, "d").size() != 501u + round) REQUIRE_FALSE(seen.passed());
+    std::jthread refresher([&](std::stop_token stop) {
+      while (!stop.stop_requested()) {
+        index.added(s.path("d/sub0/x"), 1, below.get(), DirectoryIndex::now());
+        CHECK(index.listing(s.path("d")));
+      }
+    });
+    for (int i = 0; i < 100; ++i) index.added(s.path(name), 1, directory.get(), began);
+    refresher.request_stop();
+    refresher.join();
+    const std::string json = *index.listing(s.path("d"))->json;
+    const std::string member = "\"f" + std::to_string(round) + "\":";
+    const std::size_t first = json.find(member);
+    REQUIRE(first != json.npos);
+    REQUIRE(json.find(member, first + 1) == json.npos);
+  }
+}
+
 }  // namespace
 }  // namespace skein

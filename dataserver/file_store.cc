@@ -269,6 +269,7 @@ Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
     // Another filesystem is mounted below the root: the bytes have to move.
     auto copy = copy_of(staged.fd(), path);
     if (!copy) return copy.error();
+    if (staged.checksum()) copy->set_checksum(*staged.checksum());
     linked = link(*copy, path, directory->get());
   }
   if (!linked) return linked.error();

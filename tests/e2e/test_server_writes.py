@@ -10,6 +10,7 @@ import struct
 import subprocess
 import threading
 import time
+import uuid
 
 import pytest
 from harness import SLOW, eventually, needs_root
@@ -231,3 +232,21 @@ def test_a_full_disk_is_507_and_everything_else_goes_on(small_disk, tmp_path):
         assert staged_names(server) == []
     finally:
         assert server.stop() == 0
+
+
+@needs_root
+def test_a_stage_keeps_its_checksum_on_another_filesystem_below_the_root(servers, small_disk):
+    server = servers()
+    stage, sub = uuid.uuid4(), server.root / "sub"
+    sub.mkdir()
+    subprocess.run(["mount", "--bind", small_disk, sub], check=True, timeout=30)
+    try:
+        assert server.put("/plain", b"abc").status == 200
+        assert server.put(f"/__stage/{stage}/sub/f", b"abc").status == 200
+        assert server.put(f"/__publish/{stage}/sub/f").status == 200
+        staged, plain = server.get("/sub/f"), server.get("/plain")
+        assert staged.body == b"abc"
+        assert plain.headers["Repr-Digest"]
+        assert staged.headers["Repr-Digest"] == plain.headers["Repr-Digest"]
+    finally:
+        subprocess.run(["umount", "-l", sub], check=True, timeout=30)

@@ -275,7 +275,7 @@ Result<void> Unsealed::move_held(const Session& session, const Place& to,
                                  const ClusterPath& to_path) {
   session->aim_at(to_path);
   // Closed files were made safe under the old name; this promises the same for the new one.
-  if (session->is_closing()) {
+  if (session->is_flushed()) {
     if (auto safe = session->flush(); !safe) return safe.error();
   }
   auto removed = remove(to);
@@ -334,7 +334,7 @@ void Unsealed::end(End how) {
       record.sealing = true;
       const bool dropped = record.killed && !options_.seal_on_kill;
       // Not flushed since its last write: nobody closed it, the connection was torn down.
-      const bool flushed = record.session->is_closing();
+      const bool flushed = record.session->is_flushed();
       const bool whole = record.writers == 0 || (how == End::kAllClosed && !dropped && flushed);
       (whole ? closed : open).push_back(record.session);
     }

@@ -165,13 +165,18 @@ Result<void> WriteSession::check_name_is_free(const ClusterPath& path,
 }
 
 Result<void> WriteSession::flush() {
+  closing_ = true;
+  return make_safe();
+}
+
+Result<void> WriteSession::make_safe() {
   const Turn turn(*this);
   const ClusterPath name = path();
   {
     const std::lock_guard lock(mutex_);
     if (over_) return {};
   }
-  closing_ = true;
+  flushed_ = true;
   if (const int failure = failure_) {
     return Error{static_cast<std::errc>(failure), "a write into /" + name.text() + " failed before"};
   }
@@ -214,7 +219,7 @@ Result<void> WriteSession::flush_remote(const ClusterPath& name) {
 }
 
 Result<void> WriteSession::sync() {
-  if (auto flushed = flush(); !flushed) return flushed.error();
+  if (auto safe = make_safe(); !safe) return safe.error();
   if (::fsync(fd_) != 0) return errno_error(errno, "fsync /" + path().text());
   return {};
 }

@@ -73,7 +73,7 @@ class WriteSession {
   // Bytes are about to change, by this mount.
   void changed() {
     ++version_;
-    closing_ = false;
+    flushed_ = closing_ = false;
   }
   // These have changed.
   void wrote(std::uint64_t begin, std::uint64_t end);
@@ -86,12 +86,14 @@ class WriteSession {
   void truncated(std::uint64_t size_bytes);
   bool has_failed() const { return failure_ != 0; }
 
-  // Nothing was written since the last flush(): its writer is likely just closing it.
+  // Nothing was written since the last flush() or sync().
+  bool is_flushed() const { return flushed_; }
+  // Nor since the last flush(): its writer is likely just closing it.
   bool is_closing() const { return closing_; }
 
-  // Errors: file_exists, no_space_on_device, host_unreachable, timed_out, io_error.
+  // For a close(). Errors: file_exists, no_space_on_device, host_unreachable, timed_out, io_error.
   Result<void> flush();
-  // flush(), and the private file's own disk was told to keep the bytes.
+  // For an fsync(): the same, and the private file's own disk was told to keep the bytes.
   Result<void> sync();
   // Publishes; afterwards the session is over. The size in bytes. On an error the bytes are in
   // recover/, or the error says that not even this worked.
@@ -105,6 +107,7 @@ class WriteSession {
   class Turn;  // the right to talk to nodes about this file, asked for before the sender's next one
   WriteSession(const Parts& parts, ClusterPath path, Inode inode, std::optional<Node> node);
 
+  Result<void> make_safe();
   Result<void> check_name_is_free(const ClusterPath& path, const std::string& target_key);
   Result<void> flush_remote(const ClusterPath& path);
   Result<void> stage_remote(const ClusterPath& path);
@@ -130,6 +133,7 @@ class WriteSession {
   UnsentBytes unsent_;                      // of spooled_
   std::optional<std::uint64_t> staged_version_;  // under the turn: what the stage holds
   std::atomic<std::uint64_t> version_{1};
+  std::atomic<bool> flushed_{false};
   std::atomic<bool> closing_{false};
   std::atomic<int> failure_{0};  // errno of a write
 

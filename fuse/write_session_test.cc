@@ -129,6 +129,21 @@ TEST_CASE("write session: bytes written after a close are in the sealed file") {
   CHECK(node.file("f") == "onetwothree");
 }
 
+TEST_CASE("write session: a file that was synced is not taken for one that is being closed") {
+  MemoryNode node(skein_node());
+  ScratchMount mount({node.node()});
+  auto session = mount.begin("f");
+  write_text(*session, "one");
+  REQUIRE(session->sync().ok());
+  CHECK(session->is_flushed());
+  CHECK_FALSE(session->is_closing());
+  REQUIRE(session->flush().ok());
+  CHECK(session->is_closing());
+  write_text(*session, "two", 3);
+  CHECK_FALSE(session->is_flushed());
+  CHECK_FALSE(session->is_closing());
+}
+
 TEST_CASE("write session: a file renamed before its seal is stored under the new name only") {
   MemoryNode node(skein_node());
   ScratchMount mount({node.node()});

@@ -16,23 +16,15 @@ void SideThread::start(std::function<void()> work) {
 
 void SideThread::wait() {
   std::unique_lock lock(mutex_);
-  if (!begun_ && work_) {
-    const auto work = std::exchange(work_, nullptr);
-    lock.unlock();
-    work();
-    return;
-  }
   changed_.wait(lock, [this] { return !work_; });
 }
 
 void SideThread::run(std::stop_token stop) {
   std::unique_lock lock(mutex_);
   while (changed_.wait(lock, stop, [this] { return work_ != nullptr; })) {
-    begun_ = true;
     lock.unlock();
     work_();
     lock.lock();
-    begun_ = false;
     work_ = nullptr;
     changed_.notify_all();
   }

@@ -22,19 +22,17 @@ class SideThread {
 
   // Precondition: nothing is under way.
   void start(std::function<void()> work);
-  // Returns when nothing is under way; what the work has written can be read then. Work that has
-  // not begun, because every processor had something else to do, is done by the caller.
+  // Returns when nothing is under way; what the work has written can be read then.
   void wait();
 
  private:
   void run(std::stop_token stop);
 
-  std::mutex mutex_;  // guards everything below
+  std::mutex mutex_;  // guards work_; it is empty when nothing is under way
   std::condition_variable_any changed_;
-  std::function<void()> work_;  // empty when nothing is under way
-  bool begun_ = false;
+  std::function<void()> work_;
 
-  std::jthread thread_;  // not guarded
+  std::jthread thread_;
 };
 
 // Thread-safe. All are given back before it ends.

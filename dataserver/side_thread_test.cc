@@ -2,10 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <map>
-#include <semaphore>
-#include <thread>
 #include <vector>
 
 namespace skein {
@@ -23,29 +19,6 @@ TEST_CASE("side thread: work is done in order, and seen by who waits for it") {
     }
   }
   CHECK(done.back() == 999);
-}
-
-TEST_CASE("side thread: what it is doing is waited for, what it has not begun is done at once") {
-  SideThread side;
-  std::binary_semaphore begun(0);
-  std::atomic<bool> done{false};
-  side.start([&] {
-    begun.release();
-    std::this_thread::yield();
-    done = true;
-  });
-  begun.acquire();
-  side.wait();
-  CHECK(done);
-  // Either of the two does it, and once.
-  std::map<std::thread::id, int> by;
-  for (int i = 0; i < 1000; ++i) {
-    side.start([&by] { ++by[std::this_thread::get_id()]; });
-    side.wait();
-  }
-  int times = 0;
-  for (const auto& [thread, count] : by) times += count;
-  CHECK(times == 1000);
 }
 
 TEST_CASE("side thread: what was begun is done before its end") {

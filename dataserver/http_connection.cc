@@ -256,20 +256,15 @@ HttpConnection::Step HttpConnection::begin_request(RequestHead head, Workbench& 
 }
 
 HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
-  std::span<char> block =
+  const std::span<char> block =
       holds_replies_ ? bench.block().first(kDrainedBlockBytes) : bench.block();
   std::size_t filled = 0;
   int blocks = 0;
   TimePoint leave = in(kBlockTime);
   for (;;) {
     if (body_->done() || filled == block.size()) {
-      if (body_->done()) {
-        wait_for_side();
-        request_.sink->take(block.first(filled));
-      } else {
-        block = pass_on(block, bench);
-        trickles_ = false;
-      }
+      request_.sink->take(block.first(filled));
+      if (!body_->done()) trickles_ = false;
       filled = 0;
       leave = in(kBlockTime);
       drain_input();
@@ -290,7 +285,6 @@ HttpConnection::Step HttpConnection::read_body(Workbench& bench) {
       trickles_ = trickles_ || (filled < kFairBytes && passed(leave));
     } else if (n.error().code == std::errc::timed_out) {
       // The block belongs to the thread: what is in it must go before the thread does.
-      wait_for_side();
       if (filled > 0) {
         request_.sink->take(block.first(filled));
         deadline_ = in(stall_);

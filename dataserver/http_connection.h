@@ -10,8 +10,7 @@
 //   Their input is drained into memory (up to kDrainBytes, as long as the shared budget has them),
 //   and a failed write stops nothing: what has arrived is processed (docs/wire.md, "HTTP rules").
 // - Small files that come pipelined are published by a second thread while this one receives the
-//   next ones: names and attributes are half of their cost. It also writes a block of a large body
-//   while this one receives the next. It is done before a turn ends.
+//   next ones: names and attributes are half of their cost. It is done before a turn ends.
 // - An append whose file may be another node's waits until those have been asked, without a thread.
 // - With a gate (--sync publish), a PUT is published when its bytes were flushed, and answered when
 //   its name was too; meanwhile the next ones are received. All else waits for its turn behind them.
@@ -109,10 +108,7 @@ class HttpConnection final : public Peer {
   bool send();
   Turn wait(Workbench& bench);
   Turn wait_for_output(Workbench& bench);
-  // Gives a block of the body to the sink; returns the one to be filled next.
-  std::span<char> pass_on(std::span<char> block, Workbench& bench);
-  bool gets_side_thread();
-  void wait_for_side();
+  // Has the side thread then.
   bool gathers(const Request& request);
   void gather(Request request, Workbench& bench);
   void collect(Workbench& bench);

@@ -134,27 +134,8 @@ bool HttpConnection::gathers(const Request& request) {
       stream_.buffered().empty() || !request.sink->ready()) {
     return false;
   }
-  return gets_side_thread();
-}
-
-bool HttpConnection::gets_side_thread() {
   if (side_ == nullptr) side_ = side_threads_.take();
   return side_ != nullptr;
-}
-
-void HttpConnection::wait_for_side() {
-  if (side_ != nullptr) side_->wait();
-}
-
-std::span<char> HttpConnection::pass_on(std::span<char> block, Workbench& bench) {
-  if (!gets_side_thread()) {
-    request_.sink->take(block);
-    return block;
-  }
-  side_->wait();
-  side_->start([sink = request_.sink.get(), block] { sink->take(block); });
-  const bool first = block.data() == bench.block().data();
-  return (first ? bench.other_block() : bench.block()).first(block.size());
 }
 
 void HttpConnection::gather(Request request, Workbench& bench) {
@@ -189,7 +170,6 @@ void HttpConnection::settle(Workbench& bench) {
   gathered_.clear();
   if (side_ == nullptr) return;
   side_->wait();
-  bench.drop_other_block();
   side_threads_.give_back(std::exchange(side_, nullptr));
 }
 

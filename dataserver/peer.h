@@ -20,17 +20,10 @@ class Workbench {
     if (!block_) block_ = std::make_unique_for_overwrite<char[]>(kBlockBytes);
     return {block_.get(), kBlockBytes};
   }
-  // For one to be filled while the other is used. Threads are many: to be dropped after use.
-  std::span<char> other_block() {
-    if (!other_) other_ = std::make_unique_for_overwrite<char[]>(kBlockBytes);
-    return {other_.get(), kBlockBytes};
-  }
-  void drop_other_block() { other_.reset(); }
   DateLine date;
 
  private:
   std::unique_ptr<char[]> block_;
-  std::unique_ptr<char[]> other_;
 };
 
 // What a peer waits for after its turn.

@@ -1,7 +1,6 @@
 #include "client/node_client.h"
 
 #include <doctest/doctest.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "client/scripted_server.h"
@@ -14,15 +13,6 @@ using namespace std::chrono_literals;
 using Server = ScriptedServer;
 
 constexpr auto kPatient = 10s;
-
-PutBody body_of(const std::string& bytes) { return std::span<const char>(bytes); }
-
-// A file without a name that holds `bytes`.
-Fd memory_file(const std::string& bytes) {
-  Fd fd(::memfd_create("body", MFD_CLOEXEC));
-  REQUIRE(::write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
-  return fd;
-}
 
 std::string read_at(NodeClient& client, const Node& node, const std::string& path,
                     std::uint64_t offset, std::size_t size) {

@@ -24,8 +24,6 @@ using Server = ScriptedServer;
 constexpr auto kPatient = 10s;
 constexpr auto kShort = 200ms;
 
-PutBody body_of(const std::string& bytes) { return std::span<const char>(bytes); }
-
 TEST_CASE("node client: a refusal that comes before the body is sent ends the sending") {
   for (const int status : {405, 507, 403}) {
     CAPTURE(status);

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <optional>
@@ -278,6 +280,14 @@ std::string sample_bytes(std::size_t size, unsigned seed) {
   std::string bytes(size, '\0');
   for (char& byte : bytes) byte = static_cast<char>(random());
   return bytes;
+}
+
+PutBody body_of(const std::string& bytes) { return std::span<const char>(bytes); }
+
+Fd memory_file(const std::string& bytes) {
+  Fd fd(::memfd_create("body", MFD_CLOEXEC));
+  REQUIRE(::write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+  return fd;
 }
 
 }  // namespace skein

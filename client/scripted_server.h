@@ -131,4 +131,8 @@ ClusterPath path_of(const std::string& text);
 // Repeatable bytes that no shift maps onto themselves.
 std::string sample_bytes(std::size_t size, unsigned seed = 1);
 
+PutBody body_of(const std::string& bytes);
+// A file without a name that holds `bytes`.
+Fd memory_file(const std::string& bytes);
+
 }  // namespace skein

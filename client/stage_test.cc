@@ -1,7 +1,5 @@
 // The verbs of stages (docs/wire.md, "Stages"): what they send, and what their errors mean.
 #include <doctest/doctest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <vector>
@@ -17,14 +15,6 @@ using namespace std::chrono_literals;
 using Server = ScriptedServer;
 
 constexpr auto kPatient = 10s;
-
-PutBody body_of(const std::string& bytes) { return std::span<const char>(bytes); }
-
-Fd memory_file(const std::string& bytes) {
-  Fd fd(::memfd_create("body", MFD_CLOEXEC));
-  REQUIRE(::write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
-  return fd;
-}
 
 // Notes each request as "target|Content-Range|body" and answers what `answer` says.
 struct Recorder {

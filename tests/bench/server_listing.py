@@ -46,7 +46,7 @@ def listing(table, kind, shrink):
                 etag = urllib.request.urlopen(url).headers["ETag"]
                 before = get_seconds(server.port)
                 asked = ask(server, 50, etag)
-                seconds, count = (now - then for now, then in
+                seconds, count = (later - earlier for later, earlier in
                                   zip(get_seconds(server.port), before))
                 got["inside"].add(1000 * seconds / count)
                 if asked["bytes"] != 0:

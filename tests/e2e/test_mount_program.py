@@ -310,8 +310,7 @@ def test_others_are_let_in_by_allow_other_only(servers, mounts, tmp_path):
 
 def test_another_user_mounts_through_fusermount3(servers, tmp_path, run_dir):
     server = servers()
-    home = pathlib.Path(subprocess.run(["mktemp", "-d", "/tmp/skein-nobody-XXXXXX"],
-                                       capture_output=True, text=True, check=True).stdout.strip())
+    home = pathlib.Path(tempfile.mkdtemp(prefix="skein-nobody-", dir="/tmp"))
     try:
         (home / "m").mkdir()
         for path in (home, home / "m"):

@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -30,22 +32,41 @@ Result<std::span<const char>> part_of(const PutBody& body, std::uint64_t offset,
   return std::span<const char>(room);
 }
 
-}  // namespace
+// The same of bytes in pieces; `room` holds those that lie across two of them.
+std::span<const char> part_of(std::span<const std::span<const char>> pieces, std::uint64_t offset,
+                              std::size_t size, std::vector<char>& room) {
+  room.clear();
+  for (const auto piece : pieces) {
+    if (offset >= piece.size()) {
+      offset -= piece.size();
+      continue;
+    }
+    const auto part = piece.subspan(offset, std::min(size - room.size(), piece.size() - offset));
+    if (part.size() == size) return part;
+    room.insert(room.end(), part.begin(), part.end());
+    offset = 0;
+    if (room.size() == size) break;
+  }
+  return room;
+}
 
-Result<Sameness> same_bytes(NodeClient& client, const Node& node, const ClusterPath& path,
-                            const PutBody& body) {
+// `mine`: the bytes at an offset, so many of them.
+using MineAt =
+    std::function<Result<std::span<const char>>(std::uint64_t offset, std::size_t size)>;
+
+Result<Sameness> compare(NodeClient& client, const Node& node, const ClusterPath& path,
+                         std::uint64_t size_bytes, const MineAt& mine_at) {
   const auto info = client.stat(node, path);
   if (!info) return info.error();
   if (!*info) return Sameness::kAbsent;
-  if ((*info)->is_directory || (*info)->size_bytes != size_of(body)) return Sameness::kDifferent;
+  if ((*info)->is_directory || (*info)->size_bytes != size_bytes) return Sameness::kDifferent;
 
-  std::vector<char> room;
   std::uint64_t offset = 0;
   bool same = true;
   std::optional<Error> unreadable;
   const auto streamed = client.stream(node, path, 0, [&](std::span<const char> piece) {
-    if (piece.size() > size_of(body) - offset) return same = false;
-    const auto mine = part_of(body, offset, piece.size(), room);
+    if (piece.size() > size_bytes - offset) return same = false;
+    const auto mine = mine_at(offset, piece.size());
     if (!mine) {
       unreadable = mine.error();
       return false;
@@ -56,7 +77,27 @@ Result<Sameness> same_bytes(NodeClient& client, const Node& node, const ClusterP
   });
   if (unreadable) return *unreadable;
   if (!streamed) return streamed.error();
-  return same && offset == size_of(body) ? Sameness::kSame : Sameness::kDifferent;
+  return same && offset == size_bytes ? Sameness::kSame : Sameness::kDifferent;
+}
+
+}  // namespace
+
+Result<Sameness> same_bytes(NodeClient& client, const Node& node, const ClusterPath& path,
+                            const PutBody& body) {
+  std::vector<char> room;
+  return compare(client, node, path, size_of(body), [&](std::uint64_t offset, std::size_t size) {
+    return part_of(body, offset, size, room);
+  });
+}
+
+Result<Sameness> same_bytes(NodeClient& client, const Node& node, const ClusterPath& path,
+                            std::span<const std::span<const char>> pieces) {
+  std::uint64_t size_bytes = 0;
+  for (const auto piece : pieces) size_bytes += piece.size();
+  std::vector<char> room;
+  return compare(client, node, path, size_bytes, [&](std::uint64_t offset, std::size_t size) {
+    return Result(part_of(pieces, offset, size, room));
+  });
 }
 
 }  // namespace skein

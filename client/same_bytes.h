@@ -2,6 +2,8 @@
 // and sizes do not tell our file from another writer's.
 #pragma once
 
+#include <span>
+
 #include "client/node_client.h"
 #include "core/error.h"
 #include "core/node.h"
@@ -19,5 +21,8 @@ enum class Sameness {
 // NodeClient::stat() and stream(); io_error if `body` can't be read.
 Result<Sameness> same_bytes(NodeClient& client, const Node& node, const ClusterPath& path,
                             const PutBody& body);
+// The same for a file that lies in pieces.
+Result<Sameness> same_bytes(NodeClient& client, const Node& node, const ClusterPath& path,
+                            std::span<const std::span<const char>> pieces);
 
 }  // namespace skein

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Streams a numpy array [frame, x, y] (uint8, uint16 or float32, any strides) as a series.
 
+Frames are given away, not copied: each array is kept alive until the library lets go of it.
+
 example: stream_numpy.py http://127.0.0.1:15348 test/array.pcs stack.npy
 $SKEIN_STREAMER names the library [default: libskein-streamer.so.0].
 """
@@ -30,13 +32,17 @@ class Frame(c.Structure):
                 ("strides", c.c_ssize_t * 3), ("timestamp", c.c_uint64)]
 
 
+Release = c.CFUNCTYPE(None, c.c_void_p)
+
+
 def load():
     library = c.CDLL(os.environ.get("SKEIN_STREAMER", "libskein-streamer.so.0"))
     library.skein_error_text.restype = c.c_char_p
     library.skein_cluster_open.argtypes = [c.c_char_p, c.c_char_p, c.c_int, c.c_void_p]
     library.skein_cluster_close.argtypes = [c.c_void_p]
     library.skein_series_create.argtypes = [c.c_void_p, c.c_void_p, c.c_void_p]
-    library.skein_series_submit.argtypes = [c.c_void_p, c.c_uint64, c.c_void_p, c.c_int]
+    library.skein_series_submit_given.argtypes = [c.c_void_p, c.c_uint64, c.c_void_p, c.c_int,
+                                                  Release, c.c_void_p]
     library.skein_series_finish.argtypes = [c.c_void_p, c.c_char_p, c.c_int]
     library.skein_series_close.argtypes = [c.c_void_p]
     return library
@@ -52,6 +58,8 @@ def stream(nodes, path, frames, metadata_json="{}"):
         raise ValueError("frames: an array [frame, x, y] of uint8, uint16 or float32")
     library = load()
     cluster, series = c.c_void_p(), c.c_void_p()
+    lent = {}  # frames that the library reads, by index
+    release = Release(lambda index: lent.pop(index or 0, None))  # a context of 0 comes as None
     check(library, library.skein_cluster_open(b"", nodes.encode(), 2000, c.byref(cluster)))
     try:
         options = Options()
@@ -65,8 +73,11 @@ def stream(nodes, path, frames, metadata_json="{}"):
             library.skein_frame_init(c.byref(frame))
             frame.pixels = pixels.ctypes.data
             frame.strides = (c.c_ssize_t * 3)(*pixels.strides, 0)
-            check(library, library.skein_series_submit(series, index, c.byref(frame), 5000))
+            lent[index] = pixels
+            check(library, library.skein_series_submit_given(series, index, c.byref(frame), 5000,
+                                                             release, index))
         check(library, library.skein_series_finish(series, None, 60000))
+        assert not lent
     finally:
         library.skein_series_close(series)
         library.skein_cluster_close(cluster)

@@ -128,11 +128,14 @@ void Backlog::spill(Lock& lock) {
     }
     if (files.empty()) return;
     bool all_written = true;
-    for (const OutgoingPtr& file : files) {
+    for (OutgoingPtr& file : files) {
       if (all_written && write_out(file, lock)) continue;
-      parked_.push_back(file);
+      parked_.push_back(std::move(file));
       all_written = false;
     }
+    lock.unlock();
+    files.clear();
+    lock.lock();
     // Full, or in trouble: looked at again later.
     if (!all_written) next_spill_ = SteadyClock::now() + kSpillAgain;
   }
@@ -142,22 +145,20 @@ bool Backlog::write_out(const OutgoingPtr& file, Lock& lock) {
   if (counters_.spilled_bytes + file->size_bytes > options_.spill_bytes) return false;
   // Counted before it is written, so that the bound holds.
   counters_.spilled_bytes += file->size_bytes;
+  lock.unlock();
   // One that was spilled before still lies there.
   Result<std::filesystem::path> kept = file->kept_as;
-  if (file->kept_as.empty()) {
-    lock.unlock();
-    kept = kept_.keep(file->path, file->body->bytes());
-    lock.lock();
-  }
+  if (file->kept_as.empty()) kept = kept_.keep(file->path, file->body->pieces());
+  // A copy: a connection may still be sending the bytes of the first.
+  auto spilled = std::make_shared<OutgoingFile>(*file);
+  spilled->body.reset();
+  lock.lock();
   if (!kept) {
     log()->warn("could not spill to the local disk: path={} why={}", file->path.text(),
                 kept.error().what);
     counters_.spilled_bytes -= file->size_bytes;
     return false;
   }
-  // A copy: a connection may still be sending the bytes of the first.
-  auto spilled = std::make_shared<OutgoingFile>(*file);
-  spilled->body.reset();
   spilled->kept_as = std::move(*kept);
   ++counters_.spilled_files;
   ++counters_.spilled_in_all_files;
@@ -183,6 +184,7 @@ void Backlog::offer_parked(Lock& lock) {
       left.push_back(std::move(file));
     }
   }
+  files.clear();
   lock.lock();
   parked_.insert(parked_.begin(), left.begin(), left.end());
 }
@@ -196,7 +198,7 @@ void Backlog::offer_spilled(Lock& lock) {
     --counters_.spilled_files;
     counters_.spilled_bytes -= file->size_bytes;
     lock.unlock();
-    const auto read = read_file(file->kept_as, {buffer->data(), buffer->size()});
+    const auto read = read_file(file->kept_as, buffer->buffer());
     bool placed = false;
     if (read) {
       auto whole = std::make_shared<OutgoingFile>(*file);

@@ -144,10 +144,14 @@ TEST_CASE("backlog: what a killed program spilled is sent by the next one, and t
   const pid_t child = ::fork();
   if (child == 0) {
     KeptFiles kept(scratch.path());
-    for (const char* path : {"d/a", "d/b"}) (void)kept.keep(path_of(path), span_of(path));
-    (void)kept.keep(path_of("d/sent"), span_of("sent before it was killed"));
-    (void)kept.keep(path_of("d/elsewhere"), span_of("elsewhere"));
-    (void)kept.keep(path_of("d/taken"), span_of("ours"));
+    const auto keep = [&](const char* path, const std::string& bytes) {
+      const auto piece = span_of(bytes);
+      (void)kept.keep(path_of(path), {&piece, 1});
+    };
+    for (const char* path : {"d/a", "d/b"}) keep(path, path);
+    keep("d/sent", "sent before it was killed");
+    keep("d/elsewhere", "elsewhere");
+    keep("d/taken", "ours");
     ::kill(::getpid(), SIGKILL);
   }
   REQUIRE(::waitpid(child, nullptr, 0) == child);

@@ -24,21 +24,30 @@ bool BufferPool::has_room(std::size_t size_bytes, std::uint64_t limit_bytes) con
   return out_bytes_ == 0 || (size_bytes <= limit_bytes && out_bytes_ <= limit_bytes - size_bytes);
 }
 
-std::optional<BufferPool::Lent> BufferPool::take(std::size_t size_bytes, Deadline deadline) {
+std::optional<BufferPool::Lent> BufferPool::take(std::size_t size_bytes, Deadline deadline,
+                                                 GivenBytes given) {
   std::unique_lock lock(mutex_);
-  const auto room = [&] { return has_room(size_bytes, limit_bytes_); };
+  const auto room = [&] { return has_room(size_bytes + given.bytes.size(), limit_bytes_); };
   if (!returned_.wait_until(lock, deadline.when(), room)) return std::nullopt;
-  return lend(size_bytes, lock);
+  return lend(size_bytes, std::move(given), lock);
 }
 
 std::optional<BufferPool::Lent> BufferPool::take_spare(std::size_t size_bytes) {
   std::unique_lock lock(mutex_);
   if (!has_room(size_bytes, limit_bytes_ / 2)) return std::nullopt;
-  return lend(size_bytes, lock);
+  return lend(size_bytes, {}, lock);
 }
 
-BufferPool::Lent BufferPool::lend(std::size_t size_bytes, std::unique_lock<std::mutex>& lock) {
-  out_bytes_ += size_bytes;
+bool BufferPool::wait_all_back(Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  return returned_.wait_until(lock, deadline.when(), [&] { return out_count_ == 0; });
+}
+
+BufferPool::Lent BufferPool::lend(std::size_t size_bytes, GivenBytes given,
+                                  std::unique_lock<std::mutex>& lock) {
+  out_bytes_ += size_bytes + given.bytes.size();
+  ++out_count_;
+  if (size_bytes == 0) return Lent(this, {}, std::move(given));
   // The last returned that is large enough and not much too large.
   for (std::size_t i = free_.size(); i > free_.size() - std::min(free_.size(), kLookAt); --i) {
     Buffer& candidate = free_[i - 1];
@@ -48,7 +57,7 @@ BufferPool::Lent BufferPool::lend(std::size_t size_bytes, std::unique_lock<std::
     free_.pop_back();
     free_bytes_ -= found.capacity;
     found.size = size_bytes;
-    return Lent(this, std::move(found));
+    return Lent(this, std::move(found), std::move(given));
   }
   // Frames of another size than before: what is free makes room for them.
   while (!free_.empty() && out_bytes_ + free_bytes_ > limit_bytes_) {
@@ -56,7 +65,8 @@ BufferPool::Lent BufferPool::lend(std::size_t size_bytes, std::unique_lock<std::
     free_.pop_back();
   }
   lock.unlock();
-  Lent lent(this, {nullptr, size_bytes, 0});  // gives its bytes back if there is no memory
+  // Gives its bytes back if there is no memory.
+  Lent lent(this, {nullptr, size_bytes, 0}, std::move(given));
   lent.buffer_ = make(size_bytes);
   return lent;
 }
@@ -73,10 +83,11 @@ BufferPool::Buffer BufferPool::make(std::size_t size_bytes) {
   return {std::unique_ptr<char[], Free>(static_cast<char*>(bytes)), size_bytes, size_bytes};
 }
 
-void BufferPool::give_back(Buffer buffer) {
+void BufferPool::give_back(Buffer buffer, std::size_t given_bytes) {
   {
     const std::lock_guard lock(mutex_);
-    out_bytes_ -= buffer.size;
+    out_bytes_ -= buffer.size + given_bytes;
+    --out_count_;
     if (buffer.bytes && out_bytes_ + free_bytes_ + buffer.capacity <= limit_bytes_) {
       free_bytes_ += buffer.capacity;
       free_.push_back(std::move(buffer));

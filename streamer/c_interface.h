@@ -45,6 +45,12 @@ inline Deadline deadline_of(int wait_ms) {
   return Deadline::after(std::chrono::milliseconds(std::max(0, wait_ms)));
 }
 
+// Calls `release` when its last copy is gone, also if there is no memory to make it.
+inline std::shared_ptr<const void> owner_of(skein_release_function release, void* context) {
+  if (release == nullptr) return nullptr;
+  return {context, release};
+}
+
 // What options of files and of series have in common.
 template <typename Options>
 Result<FileStreamer::Options> stream_options_of(const Options& from, std::uint64_t files_per_chunk) {

@@ -38,6 +38,9 @@ class EncodePool {
   // Copies the frame, whose sizes and type are those of `header`. Errors: no_buffer_space (the queue
   // was full until `deadline`).
   Result<void> push(const PzfHeader& header, const FrameView& frame, Deadline deadline);
+  // The same without a copy, for pixels that lie densely in the header's order. They are let go of
+  // (given_bytes.h) as soon as the frame is coded.
+  Result<void> push_given(const PzfHeader& header, GivenBytes pixels, Deadline deadline);
 
   // False if on_file has not returned for all frames by the deadline.
   bool wait_idle(Deadline deadline);
@@ -53,6 +56,8 @@ class EncodePool {
     PzfHeader header;
     BufferPool::Lent pixels;
   };
+  Error full() const;
+  void add(const PzfHeader& header, BufferPool::Lent pixels);
   void run(const std::stop_token& stop);
 
   const Options options_;

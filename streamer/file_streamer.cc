@@ -46,6 +46,14 @@ std::uint64_t copy_summed(FileStreamer::Pieces pieces, std::span<char> to) {
   return sum.value();
 }
 
+std::uint64_t sum_of(const BufferPool::Lent& body) {
+  const auto pieces = body.pieces();
+  if (pieces[0].empty()) return checksum_of(pieces[1]);
+  Checksum sum;
+  for (const auto piece : pieces) sum.add(piece);
+  return sum.value();
+}
+
 Backlog::Options backlog_options(const FileStreamer::Options& options) {
   const bool spills = options.overload == FileStreamer::Overload::kSpill &&
                       !options.recovery_folder.empty();
@@ -84,10 +92,9 @@ Backlog::Events FileStreamer::backlog_events() {
     if (!file->head.empty()) return place(file, *routes, nullptr);
     // Left behind by another program, which may have stored it: the node that has the name is to
     // judge, another one would make a second file of it.
-    const auto bytes = file->body->bytes();
     file->head = put_head(
-        file->path, bytes.size(),
-        options_.checksums ? std::optional(checksum_of(bytes)) : std::nullopt);
+        file->path, file->size_bytes,
+        options_.checksums ? std::optional(sum_of(*file->body)) : std::nullopt);
     return place(file, *routes, holder_of(file->path, *routes));
   };
   events.failed = [this](const OutgoingPtr& file, const Error& why) { failed(file, why); };
@@ -114,56 +121,75 @@ Result<FileStreamer::Ticket> FileStreamer::put_pieces(const ClusterPath& path, P
                                                       Deadline deadline, std::string_view key) {
   std::size_t size_bytes = 0;
   for (const auto piece : pieces) size_bytes += piece.size();
-  const auto copy = [&](std::span<char> buffer) -> std::uint64_t {
-    if (options_.checksums) return copy_summed(pieces, buffer);
-    char* at = buffer.data();
+  auto body = make_room(path, size_bytes, {}, deadline);
+  if (!body) return body.error();
+  std::optional<std::uint64_t> checksum;
+  if (options_.checksums) {
+    checksum = copy_summed(pieces, body->buffer());
+  } else {
+    auto at = body->buffer().begin();
     for (const auto piece : pieces) at = std::copy(piece.begin(), piece.end(), at);
-    return 0;
-  };
-  return accept(path, size_bytes, copy, deadline, key);
+  }
+  return accept(path, std::move(*body), checksum, key);
+}
+
+Result<FileStreamer::Ticket> FileStreamer::put_given(const ClusterPath& path,
+                                                     std::span<const char> head, GivenBytes given,
+                                                     Deadline deadline, std::string_view key) {
+  auto body = make_room(path, head.size(), std::move(given), deadline);
+  if (!body) return body.error();
+  std::copy(head.begin(), head.end(), body->buffer().begin());
+  const auto checksum =
+      options_.checksums ? std::optional(sum_of(*body)) : std::nullopt;
+  return accept(path, std::move(*body), checksum, key);
 }
 
 Result<FileStreamer::Ticket> FileStreamer::put(const ClusterPath& path, std::size_t size_bytes,
                                                const Fill& fill, Deadline deadline,
                                                std::string_view key) {
-  const auto make = [&](std::span<char> buffer) -> std::uint64_t {
-    fill(buffer);
-    return options_.checksums ? checksum_of(buffer) : 0;
-  };
-  return accept(path, size_bytes, make, deadline, key);
+  auto body = make_room(path, size_bytes, {}, deadline);
+  if (!body) return body.error();
+  fill(body->buffer());
+  const auto checksum =
+      options_.checksums ? std::optional(sum_of(*body)) : std::nullopt;
+  return accept(path, std::move(*body), checksum, key);
 }
 
-Result<FileStreamer::Ticket> FileStreamer::accept(const ClusterPath& path, std::size_t size_bytes,
-                                                  const SummedFill& fill, Deadline deadline,
-                                                  std::string_view key) {
+Result<BufferPool::Lent> FileStreamer::make_room(const ClusterPath& path, std::size_t size_bytes,
+                                                 GivenBytes given, Deadline deadline) {
   if (path.is_root() || path.is_private()) {
     return Error{std::errc::invalid_argument, "not a file's path: /" + path.text()};
   }
-  const NodeSnapshot nodes = membership_.nodes();
-  if (nodes->empty() && !had_nodes_) return Error{std::errc::host_unreachable, "no node alive"};
-  const bool waits = options_.overload != Overload::kRefuse;
-  auto buffer = buffers_.take(size_bytes, waits ? deadline : Deadline::at(TimePoint::min()));
-  if (!buffer) {
-    const std::lock_guard lock(mutex_);
-    ++counters_.refused_files;
-    return Error{std::errc::no_buffer_space,
-                 "queue of " + std::to_string(buffers_.limit_bytes()) + " bytes is full"};
+  if (!had_nodes_ && membership_.nodes()->empty()) {
+    return Error{std::errc::host_unreachable, "no node alive"};
   }
-  const std::uint64_t checksum = fill({buffer->data(), buffer->size()});
+  const bool waits = options_.overload != Overload::kRefuse;
+  auto body = buffers_.take(size_bytes, waits ? deadline : Deadline::at(TimePoint::min()),
+                            std::move(given));
+  if (body) return std::move(*body);
+  const std::lock_guard lock(mutex_);
+  ++counters_.refused_files;
+  return Error{std::errc::no_buffer_space,
+               "queue of " + std::to_string(buffers_.limit_bytes()) + " bytes is full"};
+}
+
+Result<FileStreamer::Ticket> FileStreamer::accept(const ClusterPath& path, BufferPool::Lent body,
+                                                  std::optional<std::uint64_t> checksum,
+                                                  std::string_view key) {
+  const NodeSnapshot nodes = membership_.nodes();
   auto file = std::make_shared<OutgoingFile>();
   file->path = path;
-  file->size_bytes = size_bytes;
-  file->head = put_head(path, size_bytes,
-                        options_.checksums ? std::optional(checksum) : std::nullopt);
-  file->body = std::make_shared<const BufferPool::Lent>(std::move(*buffer));
+  file->size_bytes = body.size_bytes();
+  file->head = put_head(path, file->size_bytes, checksum);
+  file->body = std::make_shared<const BufferPool::Lent>(std::move(body));
   file->submitted = std::chrono::steady_clock::now();
   {
     const std::lock_guard lock(mutex_);
     if (abandoned_) return Error{std::errc::operation_canceled, "the streamer was ended"};
     file->ticket = tickets_.open();
     ++counters_.accepted_files;
-    counters_.accepted_bytes += size_bytes;
-    accepting_.add(size_bytes, file->submitted);
+    counters_.accepted_bytes += file->size_bytes;
+    accepting_.add(file->size_bytes, file->submitted);
   }
   const Ticket ticket = file->ticket;
   NodeStream* preferred = nullptr;

@@ -1,5 +1,5 @@
-// Streams whole files into the cluster at a camera's rate: put() copies and returns, connections
-// with pipelined PUTs do the rest, every file is accounted for.
+// Streams whole files into the cluster at a camera's rate: put() copies, or takes over, the bytes
+// and returns, connections with pipelined PUTs do the rest, every file is accounted for.
 //
 // A file goes to the node that the placement function names; if that node is gone, full or failing,
 // to the other ones, least loaded first, each asked once. So does a file whose node has half of the
@@ -24,6 +24,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,7 @@
 #include "discovery/membership.h"
 #include "streamer/backlog.h"
 #include "streamer/buffer_pool.h"
+#include "streamer/given_bytes.h"
 #include "streamer/kept_files.h"
 #include "streamer/node_stream.h"
 #include "streamer/placing.h"
@@ -113,6 +115,12 @@ class FileStreamer {
   using Pieces = std::span<const std::span<const char>>;
   Result<Ticket> put_pieces(const ClusterPath& path, Pieces pieces, Deadline deadline,
                             std::string_view key = {});
+  // The same without a copy: `head`, which is copied and should be small, then the bytes given. They
+  // are let go of (given_bytes.h) before put_given() returns if they are refused, else once they are
+  // stored, spilled or kept, or have failed: not before a connection is through with them, so some
+  // time after on_done, but by the end of finish(), or of the streamer.
+  Result<Ticket> put_given(const ClusterPath& path, std::span<const char> head, GivenBytes given,
+                           Deadline deadline, std::string_view key = {});
   // The same for bytes that are made where they are sent from: `fill` gets the buffer, within the
   // call, and writes all of it.
   using Fill = std::function<void(std::span<char> buffer)>;
@@ -127,8 +135,9 @@ class FileStreamer {
   // Errors: timed_out (files are still on their way; may be called again).
   Result<void> flush(Deadline deadline);
 
-  // Returns when every accepted file is stored or has failed, with the failures so far in the order
-  // they happened. Errors: timed_out (files are still on their way; may be called again).
+  // Returns when every accepted file is stored or has failed, and all given bytes are let go of, with
+  // the failures so far in the order they happened. Errors: timed_out (files are still on their way,
+  // or being sent to a node that has answered; may be called again).
   Result<std::vector<Failure>> finish(Deadline deadline);
 
   // Gives up what is still on its way: it is kept in the recovery folder and becomes a failure
@@ -150,10 +159,11 @@ class FileStreamer {
     NodeSnapshot nodes;
     std::vector<std::shared_ptr<NodeStream>> streams;
   };
-  // Writes all of the buffer and returns its checksum, for those that want one.
-  using SummedFill = std::function<std::uint64_t(std::span<char> buffer)>;
-  Result<Ticket> accept(const ClusterPath& path, std::size_t size_bytes, const SummedFill& fill,
-                        Deadline deadline, std::string_view key);
+  // Room for a file, as put().
+  Result<BufferPool::Lent> make_room(const ClusterPath& path, std::size_t size_bytes,
+                                     GivenBytes given, Deadline deadline);
+  Result<Ticket> accept(const ClusterPath& path, BufferPool::Lent body,
+                        std::optional<std::uint64_t> checksum, std::string_view key);
   std::shared_ptr<const Routes> routes_to(const NodeSnapshot& nodes);
   bool place(const OutgoingPtr& file, const Routes& routes, NodeStream* preferred);
   NodeStream* holder_of(const ClusterPath& path, const Routes& routes);

@@ -21,7 +21,7 @@ void FileStreamer::failed(const OutgoingPtr& file, const Error& why) {
   Failure failure{file->path, why, file->kept_as, file->ticket};
   if (!file->kept_as.empty()) {
     // It was spilled, and lies there still.
-  } else if (auto kept = kept_.keep(file->path, file->body->bytes())) {
+  } else if (auto kept = kept_.keep(file->path, file->body->pieces())) {
     failure.kept_as = std::move(*kept);
   } else if (!options_.recovery_folder.empty()) {
     failure.error.what += "; its bytes could not be kept: " + kept.error().what;
@@ -64,11 +64,18 @@ Result<void> FileStreamer::flush(Deadline deadline) {
 }
 
 Result<std::vector<FileStreamer::Failure>> FileStreamer::finish(Deadline deadline) {
-  std::unique_lock lock(mutex_);
-  if (!closing_.wait_until(lock, deadline.when(), [&] { return tickets_.open_count() == 0; })) {
-    return Error{std::errc::timed_out,
-                 std::to_string(tickets_.open_count()) + " files are still on their way"};
+  {
+    std::unique_lock lock(mutex_);
+    if (!closing_.wait_until(lock, deadline.when(), [&] { return tickets_.open_count() == 0; })) {
+      return Error{std::errc::timed_out,
+                   std::to_string(tickets_.open_count()) + " files are still on their way"};
+    }
   }
+  // A connection may have the last ones in hand still.
+  if (!buffers_.wait_all_back(deadline)) {
+    return Error{std::errc::timed_out, "a node that has answered is still being sent to"};
+  }
+  const std::lock_guard lock(mutex_);
   return failures_;
 }
 

@@ -49,7 +49,7 @@ Result<void> write_all(int fd, std::span<const char> bytes) {
 }
 
 // Writes the file whole, then gives it its name; file_exists if that is taken.
-Result<void> write_named(const fs::path& to, std::span<const char> bytes) {
+Result<void> write_named(const fs::path& to, KeptFiles::Pieces pieces) {
   // A file without a name needs no cleaning up. Filesystems that know none (NFS) get a name that
   // is the thread's own.
   const std::string part = to.parent_path() / (".part-" + std::to_string(::gettid()));
@@ -57,7 +57,8 @@ Result<void> write_named(const fs::path& to, std::span<const char> bytes) {
   const bool unnamed = static_cast<bool>(fd);
   if (!unnamed) fd = Fd(::open(part.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
   if (!fd) return errno_error(errno, "make a file in " + to.parent_path().string());
-  Result<void> done = write_all(fd.get(), bytes);
+  Result<void> done;
+  for (std::size_t i = 0; done && i < pieces.size(); ++i) done = write_all(fd.get(), pieces[i]);
   const std::string from = unnamed ? "/proc/self/fd/" + std::to_string(fd.get()) : part;
   if (done && ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(),
                        unnamed ? AT_SYMLINK_FOLLOW : 0) != 0) {
@@ -126,7 +127,7 @@ Result<void> KeptFiles::start_run(std::size_t number) {
   return Error{std::errc::file_exists, "no free name in " + folder_.string()};
 }
 
-Result<fs::path> KeptFiles::keep(const ClusterPath& path, std::span<const char> bytes) {
+Result<fs::path> KeptFiles::keep(const ClusterPath& path, Pieces pieces) {
   if (folder_.empty()) return Error{std::errc::not_supported, "no recovery folder"};
   for (std::size_t number = 0; number < kMostRuns; ++number) {
     fs::path to;
@@ -142,7 +143,7 @@ Result<fs::path> KeptFiles::keep(const ClusterPath& path, std::span<const char> 
     // A file where a folder must be is an equal path too: "a" was kept before, now "a/b" comes.
     if (trouble == std::errc::not_a_directory || trouble == std::errc::file_exists) continue;
     if (trouble) return error_of(trouble, "make folder " + to.parent_path().string());
-    const auto written = write_named(to, bytes);
+    const auto written = write_named(to, pieces);
     if (written) return to;
     if (written.error().code != std::errc::file_exists) return written.error();
   }

@@ -36,7 +36,8 @@ class KeptFiles {
 
   // Returns where it is. Errors: not_supported (no folder), those of open(2), write(2), linkat(2);
   // then nothing is left.
-  Result<std::filesystem::path> keep(const ClusterPath& path, std::span<const char> bytes);
+  using Pieces = std::span<const std::span<const char>>;  // of one file, in order
+  Result<std::filesystem::path> keep(const ClusterPath& path, Pieces pieces);
 
   struct Kept {
     ClusterPath path;

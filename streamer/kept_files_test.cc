@@ -22,7 +22,8 @@ std::string content(const std::filesystem::path& file) {
 }
 
 std::filesystem::path keep(KeptFiles& kept, const std::string& path, const std::string& bytes) {
-  const auto at = kept.keep(path_of(path), bytes);
+  const std::span<const char> piece(bytes);
+  const auto at = kept.keep(path_of(path), {&piece, 1});
   REQUIRE(at);
   return *at;
 }
@@ -57,8 +58,8 @@ TEST_CASE("kept files: what an ended program left is found, once, and a living o
   const pid_t child = ::fork();
   if (child == 0) {
     KeptFiles kept(scratch.path());
-    (void)kept.keep(path_of("d/a"), std::string("aa"));
-    (void)kept.keep(path_of("d/b c"), std::string());
+    keep(kept, "d/a", "aa");
+    keep(kept, "d/b c", "");
     ::kill(::getpid(), SIGKILL);
   }
   REQUIRE(::waitpid(child, nullptr, 0) == child);

@@ -21,7 +21,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 // One system call takes so many files or bytes: enough that small frames cost no call of their own.
-constexpr std::size_t kPartsPerFile = 3;
+constexpr std::size_t kPartsPerFile = 4;
 constexpr std::size_t kBatchFiles = 1024 / kPartsPerFile;  // UIO_MAXIOV
 constexpr std::uint64_t kBatchBytes = 1 << 20;
 // A file that arrives damaged so often is not offered to that node any more.
@@ -40,11 +40,13 @@ Result<void> send_batch(int socket, const std::vector<OutgoingPtr>& batch,
                         std::string_view host_line) {
   std::array<iovec, kPartsPerFile * kBatchFiles> parts;
   std::size_t count = 0;
+  const auto add = [&](std::span<const char> part) {
+    if (!part.empty()) parts[count++] = {const_cast<char*>(part.data()), part.size()};
+  };
   for (const OutgoingPtr& file : batch) {
-    for (const std::string_view part :
-         {std::string_view(file->head), host_line, file->body->text()}) {
-      if (!part.empty()) parts[count++] = {const_cast<char*>(part.data()), part.size()};
-    }
+    add(file->head);
+    add(host_line);
+    for (const auto piece : file->body->pieces()) add(piece);
   }
   std::size_t first = 0;
   while (first < count) {
@@ -188,7 +190,7 @@ Error NodeStream::converse(Fd socket) {
   {
     const std::lock_guard lock(mutex_);
     if (ending_) return trouble_;
-    broken_ = false;
+    broken_ = sending_ = false;
     socket_ = socket.get();
   }
   {
@@ -206,6 +208,7 @@ bool NodeStream::next_batch(std::vector<OutgoingPtr>& batch) {
   std::unique_lock lock(mutex_);
   work_.wait(lock, [&] { return broken_ || ending_ || !waiting_.empty(); });
   if (broken_ || ending_) return false;
+  sending_ = true;
   if (unanswered_.empty()) progress_ = SteadyClock::now();
   std::uint64_t bytes = 0;
   while (!waiting_.empty() && batch.size() < kBatchFiles && bytes < kBatchBytes) {
@@ -225,6 +228,7 @@ void NodeStream::send_all(int socket) {
     std::uint64_t bytes = 0;
     for (const OutgoingPtr& file : batch) bytes += file->size_bytes;
     const std::lock_guard lock(mutex_);
+    sending_ = false;
     counters_.sent_files += batch.size();
     counters_.sent_bytes += bytes;
   }
@@ -256,7 +260,8 @@ void NodeStream::read_answers(int socket) {
     if (!statuses->empty() || answers.delivered_more()) progress_ = now;
     const auto silent = now - progress_;
     // Adding up what is unanswered is left for the rare case.
-    if (!unanswered_.empty() && silent > options_.stall && silent > longest_silence()) break;
+    const bool awaits_more = sending_ || !unanswered_.empty();
+    if (awaits_more && silent > options_.stall && silent > longest_silence()) break;
   }
   {
     const std::lock_guard lock(mutex_);
@@ -317,8 +322,7 @@ void NodeStream::offer_again(OutgoingPtr file) {
 void NodeStream::settle_taken(std::vector<OutgoingPtr>& stored, OutgoingPtr file) {
   const std::string what = "PUT " + file->path.text() + " on " + node_.label();
   if (file->unclear) {
-    const PutBody body = file->body->bytes();
-    const auto same = same_bytes(client_, node_, file->path, body);
+    const auto same = same_bytes(client_, node_, file->path, file->body->pieces());
     if (same && *same == Sameness::kSame) {
       stored.push_back(std::move(file));
       return;

@@ -108,6 +108,7 @@ class NodeStream {
   std::chrono::milliseconds back_off_{};
   std::chrono::milliseconds rest_{};
   TimePoint resting_until_{};
+  bool sending_ = false;  // a batch, which may be answered already
   int socket_ = -1;  // of the connection in use, for break_off()
   bool broken_ = false;  // that connection
   bool ending_ = false;

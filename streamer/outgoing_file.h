@@ -27,7 +27,8 @@ struct OutgoingFile {
   ClusterPath path;
   std::uint64_t size_bytes = 0;
   std::string head;  // of its PUT, without the Host field and the empty line
-  // Goes back to its pool with the last holder. Null while it is spilled.
+  // Goes back to its pool, and to who gave its bytes, with the last holder: not one with a lock
+  // held. Null while it is spilled.
   std::shared_ptr<const BufferPool::Lent> body;
   std::filesystem::path kept_as;  // where it lies on the local disk; "" = nowhere
   TimePoint submitted{};

@@ -181,6 +181,24 @@ Result<void> SeriesWriter::accept(std::uint64_t index, const FrameView& frame) {
 
 Result<void> SeriesWriter::submit(std::uint64_t index, const FrameView& frame,
                                   Deadline deadline) {
+  return submit(index, frame, [&](const PzfHeader& header) {
+    return pool_ ? pool_->push(header, frame, deadline) : send_raw(header, frame, deadline);
+  });
+}
+
+Result<void> SeriesWriter::submit_given(std::uint64_t index, const FrameView& frame,
+                                        std::shared_ptr<const void> owner, Deadline deadline) {
+  return submit(index, frame, [&](const PzfHeader& header) -> Result<void> {
+    const auto dense = dense_pixels(frame, header.order);
+    if (!dense) return pool_ ? pool_->push(header, frame, deadline) : send_raw(header, frame, deadline);
+    GivenBytes pixels{*dense, std::move(owner)};
+    return pool_ ? pool_->push_given(header, std::move(pixels), deadline)
+                 : send_given(header, pixels, deadline);
+  });
+}
+
+// `take` copies the frame or takes it over.
+Result<void> SeriesWriter::submit(std::uint64_t index, const FrameView& frame, const Take& take) {
   if (auto accepted = accept(index, frame); !accepted) return accepted;
   const auto take_back = [&] {
     const std::lock_guard lock(mutex_);
@@ -190,7 +208,7 @@ Result<void> SeriesWriter::submit(std::uint64_t index, const FrameView& frame,
   const PzfHeader header = header_of(index, frame);
   Result<void> taken;
   try {
-    taken = pool_ ? pool_->push(header, frame, deadline) : send_raw(header, frame, deadline);
+    taken = take(header);
   } catch (...) {  // no memory: else it would count as stored
     take_back();
     throw;
@@ -203,7 +221,7 @@ Result<void> SeriesWriter::submit(std::uint64_t index, const FrameView& frame,
 
 Result<void> SeriesWriter::send_raw(const PzfHeader& header, const FrameView& frame,
                                     Deadline deadline) {
-  const auto path = options_.path.child(frame_name(header.frame_number, ".pzf"));
+  const auto path = raw_path(header);
   if (!path) return path.error();
   const auto head = raw_pzf_header(header);
   if (const auto pixels = dense_pixels(frame, header.order)) {
@@ -218,6 +236,20 @@ Result<void> SeriesWriter::send_raw(const PzfHeader& header, const FrameView& fr
   };
   const std::size_t size_bytes = head.size() + header.size_bytes();
   return put([&](Deadline soon) { return streamer_->put(*path, size_bytes, fill, soon); }, deadline);
+}
+
+Result<void> SeriesWriter::send_given(const PzfHeader& header, const GivenBytes& pixels,
+                                      Deadline deadline) {
+  const auto path = raw_path(header);
+  if (!path) return path.error();
+  const auto head = raw_pzf_header(header);
+  const std::span bytes(reinterpret_cast<const char*>(head.data()), head.size());
+  return put([&](Deadline soon) { return streamer_->put_given(*path, bytes, pixels, soon); },
+             deadline);
+}
+
+Result<ClusterPath> SeriesWriter::raw_path(const PzfHeader& header) const {
+  return options_.path.child(frame_name(header.frame_number, ".pzf"));
 }
 
 void SeriesWriter::send_coded(const PzfHeader& header, std::span<const std::uint8_t> file) {

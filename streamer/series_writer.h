@@ -3,8 +3,8 @@
 // existence says that the series is complete.
 //
 // A frame is accepted or refused by submit(); each accepted one is acknowledged by a node or named
-// by finish(). Raw frames go from the camera's memory to the sending buffer in one copy; coded ones
-// are coded on threads of their own. Both queues are bounded in bytes.
+// by finish(). Raw frames go from the camera's memory to the sending buffer in one copy, or, given
+// away, in none; coded ones are coded on threads of their own. Both queues are bounded in bytes.
 //
 // Two programs that create one series at the same moment may both begin it, on different nodes;
 // their frames then refuse each other. Thread-safe, but finish() is for one thread.
@@ -94,6 +94,13 @@ class SeriesWriter {
   // is finished). After an error nothing was accepted.
   Result<void> submit(std::uint64_t index, const FrameView& frame, Deadline deadline);
 
+  // The same without a copy, if the pixels lie densely: `owner` keeps them as they are, and is let go
+  // of (given_bytes.h) before submit_given() returns if the frame is refused, or was copied because
+  // of its strides; else once it is coded, if it is to be; else as FileStreamer::put_given() says.
+  // All are by the end of finish(), or of the writer. Null: the pixels outlive the writer.
+  Result<void> submit_given(std::uint64_t index, const FrameView& frame,
+                            std::shared_ptr<const void> owner, Deadline deadline);
+
   // Kept until finish(). Errors: no_buffer_space (kMostEventBytes), invalid_argument (its time or
   // text), operation_not_permitted.
   Result<void> add_event(SeriesEvent event);
@@ -136,7 +143,11 @@ class SeriesWriter {
   Result<void> store_end(const SeriesMetadata& more, std::uint64_t frames);
   PzfHeader header_of(std::uint64_t index, const FrameView& frame) const;
   Result<void> accept(std::uint64_t index, const FrameView& frame);
+  using Take = std::function<Result<void>(const PzfHeader& header)>;
+  Result<void> submit(std::uint64_t index, const FrameView& frame, const Take& take);
+  Result<ClusterPath> raw_path(const PzfHeader& header) const;
   Result<void> send_raw(const PzfHeader& header, const FrameView& frame, Deadline deadline);
+  Result<void> send_given(const PzfHeader& header, const GivenBytes& pixels, Deadline deadline);
   void send_coded(const PzfHeader& header, std::span<const std::uint8_t> file);
   using TryPut = std::function<Result<FileStreamer::Ticket>(Deadline)>;
   Result<void> put(const TryPut& try_put, Deadline deadline);

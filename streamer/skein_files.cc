@@ -1,5 +1,7 @@
 // The C interface: files as they are.
 #include <algorithm>
+#include <functional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +15,7 @@ using skein::c_interface::deadline_of;
 using skein::c_interface::error_text;
 using skein::c_interface::fill;
 using skein::c_interface::guarded;
+using skein::c_interface::owner_of;
 using skein::c_interface::say;
 using skein::c_interface::wrong;
 
@@ -38,6 +41,23 @@ Result<FileStreamer::Options> options_of(const skein_files_options& from) {
     };
   }
   return options;
+}
+
+using Put = std::function<Result<FileStreamer::Ticket>(
+    FileStreamer& streamer, const skein::ClusterPath& path, std::span<const char> bytes)>;
+
+int put(skein_files* files, const char* path, const void* bytes, size_t size_bytes,
+        uint64_t* ticket, const Put& by) {
+  if (files == nullptr || path == nullptr || (bytes == nullptr && size_bytes > 0)) {
+    return wrong("NULL argument");
+  }
+  const auto parsed = skein::ClusterPath::parse(path);
+  if (!parsed) return say(parsed.error());
+  const auto taken =
+      by(*files->streamer, *parsed, std::span(static_cast<const char*>(bytes), size_bytes));
+  if (!taken) return say(taken.error());
+  if (ticket != nullptr) *ticket = *taken;
+  return SKEIN_OK;
 }
 
 int finish(skein_files& files, int wait_ms) {
@@ -79,17 +99,23 @@ int skein_files_open(skein_cluster* cluster, const skein_files_options* options,
 int skein_files_put(skein_files* files, const char* path, const void* bytes, size_t size_bytes,
                     const char* key, int wait_ms, uint64_t* ticket) {
   return guarded([&] {
-    if (files == nullptr || path == nullptr || (bytes == nullptr && size_bytes > 0)) {
-      return wrong("NULL argument");
-    }
-    const auto parsed = skein::ClusterPath::parse(path);
-    if (!parsed) return say(parsed.error());
-    const auto taken =
-        files->streamer->put(*parsed, std::span(static_cast<const char*>(bytes), size_bytes),
-                             deadline_of(wait_ms), key == nullptr ? "" : key);
-    if (!taken) return say(taken.error());
-    if (ticket != nullptr) *ticket = *taken;
-    return static_cast<int>(SKEIN_OK);
+    return put(files, path, bytes, size_bytes, ticket,
+               [&](FileStreamer& streamer, const auto& to, std::span<const char> all) {
+                 return streamer.put(to, all, deadline_of(wait_ms), key == nullptr ? "" : key);
+               });
+  });
+}
+
+int skein_files_put_given(skein_files* files, const char* path, const void* bytes,
+                          size_t size_bytes, const char* key, int wait_ms, uint64_t* ticket,
+                          skein_release_function release, void* context) {
+  return guarded([&] {
+    auto owner = owner_of(release, context);
+    return put(files, path, bytes, size_bytes, ticket,
+               [&](FileStreamer& streamer, const auto& to, std::span<const char> all) {
+                 return streamer.put_given(to, {}, {all, std::move(owner)}, deadline_of(wait_ms),
+                                           key == nullptr ? "" : key);
+               });
   });
 }
 

@@ -13,6 +13,7 @@ using skein::c_interface::deadline_of;
 using skein::c_interface::error_text;
 using skein::c_interface::fill;
 using skein::c_interface::guarded;
+using skein::c_interface::owner_of;
 using skein::c_interface::say;
 using skein::c_interface::wrong;
 
@@ -195,6 +196,19 @@ int skein_series_submit(skein_series* series, uint64_t index, const skein_frame*
     const auto view = view_of(*frame, series->writer->options());
     if (!view) return say(view.error());
     const auto taken = series->writer->submit(index, *view, deadline_of(wait_ms));
+    return taken ? static_cast<int>(SKEIN_OK) : say(taken.error());
+  });
+}
+
+int skein_series_submit_given(skein_series* series, uint64_t index, const skein_frame* frame,
+                              int wait_ms, skein_release_function release, void* context) {
+  return guarded([&] {
+    auto owner = owner_of(release, context);
+    if (series == nullptr || frame == nullptr) return wrong("NULL argument");
+    const auto view = view_of(*frame, series->writer->options());
+    if (!view) return say(view.error());
+    const auto taken =
+        series->writer->submit_given(index, *view, std::move(owner), deadline_of(wait_ms));
     return taken ? static_cast<int>(SKEIN_OK) : say(taken.error());
   });
 }

@@ -3,9 +3,9 @@
  *
  * Every call returns SKEIN_OK or says what went wrong; skein_error_text() has the sentence. Nothing
  * is thrown. A cluster handle may be used by several threads, and outlives its series and files. Of
- * a series, skein_series_submit(), _event() and _counters() may be called by several threads at
- * once, of files skein_files_put(), _wait(), _flush() and _counters(); _finish(), _failures(),
- * _missing() and _close() by one, when no other call is under way.
+ * a series, skein_series_submit(), _submit_given(), _event() and _counters() may be called by several
+ * threads at once, of files skein_files_put(), _put_given(), _wait(), _flush() and _counters();
+ * _finish(), _failures(), _missing() and _close() by one, when no other call is under way.
  *
  * Pixels are an array [width][height][depth] with strides in bytes, x along the width. Manual page:
  * skein-streamer(3). Structures are set up by their _init() function, so that later versions can
@@ -94,6 +94,19 @@ void skein_frame_init(skein_frame* frame);
 /* Copies the frame; it is stored, or named by finish. `index` counts from 0. Returns within
  * `wait_ms`, which may be 0. */
 int skein_series_submit(skein_series* series, uint64_t index, const skein_frame* frame, int wait_ms);
+
+/* Takes memory back that was given instead of copied: a camera's buffer may be filled again. Called
+ * exactly once for each call that gave it, whatever that returned: by a thread of the library or
+ * within a call, several at a time. It must call nothing of the library, and not wait for a thread
+ * that does. */
+typedef void (*skein_release_function)(void* context);
+/* As skein_series_submit(), without the copy if the pixels are dense (else they are copied). They must
+ * stay as they are until `release` is called: before the return if the frame is refused or was copied,
+ * else once it is coded, or stored, or kept in the recovery folder, or given up; at the latest before
+ * skein_series_finish() returns SKEIN_OK or SKEIN_INCOMPLETE, or skein_series_close() returns. It says
+ * nothing of the frame's end. NULL: they stay until then. */
+int skein_series_submit_given(skein_series* series, uint64_t index, const skein_frame* frame,
+                              int wait_ms, skein_release_function release, void* context);
 /* `unix_time`: seconds. */
 int skein_series_event(skein_series* series, const char* name, const char* description,
                        double unix_time);
@@ -129,7 +142,8 @@ void skein_series_close(skein_series* series);
 
 /* How a file ended: `error` NULL, it is stored; else why not. Once for each accepted file, by
  * threads of the library, or within skein_files_put() and _close(); several at a time. The texts are
- * valid during the call. Of the library it may call skein_files_put() with wait_ms 0 alone. */
+ * valid during the call. Of the library it may call skein_files_put() and skein_files_put_given(),
+ * with wait_ms 0, alone. */
 typedef void (*skein_file_function)(void* context, uint64_t ticket, const char* path,
                                     const char* error);
 
@@ -152,6 +166,11 @@ int skein_files_open(skein_cluster* cluster, const skein_files_options* options,
  * 0. */
 int skein_files_put(skein_files* files, const char* path, const void* bytes, size_t size_bytes,
                     const char* key, int wait_ms, uint64_t* ticket);
+/* The same without the copy: as skein_series_submit_given() does for a frame. Where on_done is called
+ * for the file, `release` may be called before it or after it. */
+int skein_files_put_given(skein_files* files, const char* path, const void* bytes, size_t size_bytes,
+                          const char* key, int wait_ms, uint64_t* ticket,
+                          skein_release_function release, void* context);
 /* Waits for one file's end: SKEIN_OK, it is stored; SKEIN_TIMED_OUT; else why it failed. */
 int skein_files_wait(skein_files* files, uint64_t ticket, int wait_ms);
 /* Waits for the end of all files put before. SKEIN_OK also if some failed. */

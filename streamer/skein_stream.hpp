@@ -34,6 +34,13 @@ inline void log_to(std::function<void(int level, const char* text)> line) {
   skein_log_to([](void*, int level, const char* text) { kept(level, text); }, nullptr);
 }
 
+// Calls it once, then it is gone; for `release` in skein_stream.h.
+using Release = std::function<void()>;
+inline void call_release(void* release) {
+  const std::unique_ptr<Release> kept(static_cast<Release*>(release));
+  (*kept)();
+}
+
 class Cluster {
  public:
   explicit Cluster(const std::string& cluster, const char* nodes = nullptr, int settle_ms = 2000) {
@@ -76,6 +83,19 @@ class Series {
     frame.pixels = pixels;
     frame.size_bytes = size_bytes;
     const int status = skein_series_submit(handle_.get(), index, &frame, wait_ms);
+    if (status == SKEIN_FULL) return false;
+    check(status);
+    return true;
+  }
+  // The same without a copy, as skein_series_submit_given(); `release` must not throw, or be empty.
+  bool submit_given(std::uint64_t index, const void* pixels, std::size_t size_bytes, int wait_ms,
+                    Release release) {
+    skein_frame frame;
+    skein_frame_init(&frame);
+    frame.pixels = pixels;
+    frame.size_bytes = size_bytes;
+    const int status = skein_series_submit_given(handle_.get(), index, &frame, wait_ms,
+                                                 call_release, new Release(std::move(release)));
     if (status == SKEIN_FULL) return false;
     check(status);
     return true;
@@ -126,6 +146,18 @@ class Files {
     std::uint64_t ticket = 0;
     const int status = skein_files_put(handle_.get(), path.c_str(), bytes, size_bytes, key, wait_ms,
                                        &ticket);
+    if (status == SKEIN_FULL) return std::nullopt;
+    check(status);
+    return ticket;
+  }
+  // The same without a copy, as skein_files_put_given(); `release` must not throw, or be empty.
+  std::optional<std::uint64_t> put_given(const std::string& path, const void* bytes,
+                                         std::size_t size_bytes, int wait_ms, Release release,
+                                         const char* key = nullptr) {
+    std::uint64_t ticket = 0;
+    const int status =
+        skein_files_put_given(handle_.get(), path.c_str(), bytes, size_bytes, key, wait_ms, &ticket,
+                              call_release, new Release(std::move(release)));
     if (status == SKEIN_FULL) return std::nullopt;
     check(status);
     return ticket;

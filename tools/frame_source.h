@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "core/error.h"
@@ -18,8 +19,12 @@ class FrameSource {
   virtual FrameView shape() const = 0;
   // How many frames there are; nullopt: as many as one asks for.
   virtual std::optional<std::uint64_t> count() const = 0;
-  // Frames are asked for in order, from 0. Valid until the next call.
-  virtual Result<FrameView> frame(std::uint64_t index) = 0;
+  struct Frame {
+    FrameView view;
+    std::shared_ptr<const void> owner;  // of the pixels; null: they stay as long as the source
+  };
+  // Frames are asked for in order, from 0.
+  virtual Result<Frame> frame(std::uint64_t index) = 0;
 };
 
 }  // namespace skein

@@ -31,11 +31,11 @@ FrameView SimulatedCamera::shape() const {
   return camera_frame(nullptr, PixelType::kUint16, width_, height_);
 }
 
-Result<FrameView> SimulatedCamera::frame(std::uint64_t index) {
+Result<FrameSource::Frame> SimulatedCamera::frame(std::uint64_t index) {
   const std::size_t row = index * kStepRows % height_;
   FrameView view = camera_frame(noise_.data() + row * width_, PixelType::kUint16, width_, height_);
   view.timestamp = index;
-  return view;
+  return Frame{view, nullptr};
 }
 
 }  // namespace skein

@@ -15,7 +15,7 @@ class SimulatedCamera : public FrameSource {
 
   FrameView shape() const override;
   std::optional<std::uint64_t> count() const override { return std::nullopt; }
-  Result<FrameView> frame(std::uint64_t index) override;
+  Result<Frame> frame(std::uint64_t index) override;
 
  private:
   const std::uint32_t width_;

@@ -99,18 +99,19 @@ ExitStatus stream_series(const StreamOptions& options, const Surroundings& with,
     return ExitStatus::kSomeFailed;
   }
   bool is_complete = false;
-  std::uint64_t current = frames;  // the frame that `view` is
-  FrameView view;
+  std::uint64_t current = frames;  // the number of `frame`
+  FrameSource::Frame frame;
   Recording::Parts parts;
   parts.submit = [&](std::uint64_t index, Deadline deadline) -> Result<std::uint64_t> {
     if (current != index) {
-      const auto frame = source.frame(index);
-      if (!frame) return frame.error();
-      view = *frame;
+      auto next = source.frame(index);
+      if (!next) return next.error();
+      frame = std::move(*next);
       current = index;
     }
-    if (auto taken = (*writer)->submit(index, view, deadline); !taken) return taken.error();
-    return view.size_bytes();
+    auto taken = (*writer)->submit_given(index, frame.view, frame.owner, deadline);
+    if (!taken) return taken.error();
+    return frame.view.size_bytes();
   };
   parts.progress = [&] {
     const auto counters = (*writer)->counters();

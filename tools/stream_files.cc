@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 
 #include "client/locate.h"
 #include "streamer/file_streamer.h"
@@ -73,7 +74,7 @@ ExitStatus stream_files(const StreamOptions& options, const Surroundings& with, 
   };
   FileStreamer streamer(session.membership(), session.client(), std::move(stream));
   std::uint64_t current = most;  // the file that `bytes` is
-  std::string bytes;
+  std::shared_ptr<const std::string> bytes;
   Recording::Parts parts;
   parts.submit = [&](std::uint64_t index, Deadline deadline) -> Result<std::uint64_t> {
     const fs::path& file = (*files)[index];
@@ -82,15 +83,16 @@ ExitStatus stream_files(const StreamOptions& options, const Surroundings& with, 
     if (current != index) {
       auto read = read_whole(file);
       if (!read) return read.error();
-      bytes = std::move(*read);
+      bytes = std::make_shared<const std::string>(std::move(*read));
       current = index;
       // A name that any node has is refused, as `skein put` does; the PUT asks one node only.
       if (!locate(session.client(), *session.nodes(), *path).copies.empty()) {
         return Error{std::errc::file_exists, target.shown(*path) + ": file exists"};
       }
     }
-    if (const auto ticket = streamer.put(*path, bytes, deadline); !ticket) return ticket.error();
-    return bytes.size();
+    const auto ticket = streamer.put_given(*path, {}, {*bytes, bytes}, deadline);
+    if (!ticket) return ticket.error();
+    return bytes->size();
   };
   parts.progress = [&] { return Recording::Progress{streamer.counters(), 0}; };
   parts.finish = [&](Deadline deadline) -> Result<void> {

@@ -42,15 +42,16 @@ Result<Coded> code_some(const StreamOptions& options, FrameSource& source) {
   std::vector<std::uint8_t> pixels(source.shape().size_bytes());
   const std::uint64_t count = std::min(kFramesCoded, source.count().value_or(kFramesCoded));
   for (std::uint64_t i = 0; i < count; ++i) {
-    const auto view = source.frame(i);
-    if (!view) return view.error();
+    const auto frame = source.frame(i);
+    if (!frame) return frame.error();
+    const FrameView& view = frame->view;
     PzfHeader header;
-    header.type = view->type;
-    header.order = storage_order(*view);
-    header.width = view->width;
-    header.height = view->height;
+    header.type = view.type;
+    header.order = storage_order(view);
+    header.width = view.width;
+    header.height = view.height;
     const auto before = steady_clock::now();
-    copy_pixels(*view, header.order, pixels);
+    copy_pixels(view, header.order, pixels);
     const auto file = encoder.encode(header, pixels);
     if (!file) return file.error();
     if (i > 0 || count == 1) spent += steady_clock::now() - before;  // the first takes the memory

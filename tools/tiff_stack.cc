@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 namespace skein {
 
@@ -56,7 +57,7 @@ Result<FrameView> shape_of(TIFF* tiff) {
 }  // namespace
 
 TiffStack::TiffStack(std::unique_ptr<Library> library, FrameView shape, std::uint64_t count)
-    : library_(std::move(library)), shape_(shape), count_(count), pixels_(shape.size_bytes()) {}
+    : library_(std::move(library)), shape_(shape), count_(count) {}
 
 TiffStack::~TiffStack() = default;
 
@@ -77,7 +78,7 @@ Result<std::unique_ptr<TiffStack>> TiffStack::open(const std::filesystem::path& 
   return std::unique_ptr<TiffStack>(new TiffStack(std::move(library), *shape, pages));
 }
 
-Result<FrameView> TiffStack::frame(std::uint64_t index) {
+Result<FrameSource::Frame> TiffStack::frame(std::uint64_t index) {
   const auto damaged = [&](const char* why) {
     return Error{std::errc::bad_message, "page " + std::to_string(index) + ": " + why};
   };
@@ -98,13 +99,14 @@ Result<FrameView> TiffStack::frame(std::uint64_t index) {
   }
   const std::size_t row_bytes = std::size_t{shape_.width} * pixel_bytes(shape_.type);
   if (static_cast<std::size_t>(TIFFScanlineSize(tiff)) != row_bytes) return damaged("odd rows");
+  const auto pixels = std::make_shared<std::vector<std::uint8_t>>(shape_.size_bytes());
   for (std::uint32_t row = 0; row < shape_.height; ++row) {
-    if (TIFFReadScanline(tiff, pixels_.data() + row * row_bytes, row) < 0) return damaged("damaged");
+    if (TIFFReadScanline(tiff, pixels->data() + row * row_bytes, row) < 0) return damaged("damaged");
   }
   FrameView view = shape_;
-  view.first = pixels_.data();
+  view.first = pixels->data();
   view.timestamp = index;
-  return view;
+  return Frame{view, pixels};
 }
 
 }  // namespace skein

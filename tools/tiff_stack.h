@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <vector>
 
 #include "tools/frame_source.h"
 
@@ -20,7 +19,7 @@ class TiffStack : public FrameSource {
   FrameView shape() const override { return shape_; }
   std::optional<std::uint64_t> count() const override { return count_; }
   // Errors: bad_message (damaged), not_supported (a page of another size or type than the first).
-  Result<FrameView> frame(std::uint64_t index) override;
+  Result<Frame> frame(std::uint64_t index) override;
 
  private:
   class Library;
@@ -31,7 +30,6 @@ class TiffStack : public FrameSource {
   const FrameView shape_;
   const std::uint64_t count_;
   std::uint64_t page_ = 0;  // the library's current one
-  std::vector<std::uint8_t> pixels_;
 };
 
 }  // namespace skein

@@ -2,9 +2,10 @@
 //
 // usage: bench-stream-load MODE SIZE_BYTES COUNT BYTES_PER_S PREFIX PORT...
 //          streams COUNT files PREFIX/<n> of SIZE_BYTES to the nodes on this host's PORTs
-//   MODE plain     FileStreamer; the nodes are taken as given
-//        no-sums   the same without checksums
-//        live      the same as plain, with a membership that notices who dies and comes back
+//   MODE given     FileStreamer is given frames of a ring of buffers, as a camera has it, which may
+//                  be filled again when they come back; the nodes are taken as they are named
+//        live      the same, with a membership that notices who dies and comes back
+//        copied    FileStreamer copies one frame again and again
 //        bare      the least a program can do: one thread per node sends one buffer again and again
 //                  Before that as many as the queue holds, not counted: memory fresh from the kernel
 //                  costs more than sending does.
@@ -16,8 +17,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -90,6 +94,38 @@ double cpu_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
+// A camera's buffers, as many bytes as the queue and one: a frame is put in one that has come back.
+class Ring {
+ public:
+  Ring(std::size_t size, std::uint64_t queue_bytes)
+      : buffers_(queue_bytes / size + 1, std::string(size, 'x')) {
+    for (const std::string& buffer : buffers_) free_.push_back(&buffer);
+  }
+  // Waits for one that is free.
+  skein::GivenBytes take() {
+    std::unique_lock lock(mutex_);
+    back_.wait(lock, [&] { return !free_.empty(); });
+    const std::string* const buffer = free_.back();
+    free_.pop_back();
+    return {*buffer, std::shared_ptr<const std::string>(buffer, [this](const std::string* again) {
+              const std::lock_guard locked(mutex_);
+              free_.push_back(again);
+              back_.notify_one();
+            })};
+  }
+  bool all_back() {
+    const std::lock_guard lock(mutex_);
+    return free_.size() == buffers_.size();
+  }
+
+ private:
+  const std::vector<std::string> buffers_;
+
+  std::mutex mutex_;  // guards free_
+  std::condition_variable back_;
+  std::vector<const std::string*> free_;
+};
+
 // What comes before the task: the numbers after its own.
 Task warm_up(const Task& task) {
   Task warm = task;
@@ -111,18 +147,23 @@ Outcome stream(const Task& task) {
   }
   skein::NodeClient client(5s);
   skein::FileStreamer::Options options;
-  options.checksums = task.mode != "no-sums";
   if (task.bytes_per_s > 0) {
     options.queue_bytes =
         std::max(options.queue_bytes, static_cast<std::uint64_t>(2 * task.bytes_per_s));
   }
+  const bool copies = task.mode == "copied";
+  Ring ring(task.size, copies ? 0 : options.queue_bytes);
   skein::FileStreamer streamer(*membership, client, std::move(options));
   const std::vector<char> frame(task.size, 'x');
+  const auto put = [&](long n, Deadline deadline) {
+    const auto path = skein::ClusterPath::parse(task.prefix + "/" + std::to_string(n));
+    return static_cast<bool>(copies ? streamer.put(*path, frame, deadline)
+                                    : streamer.put_given(*path, {}, ring.take(), deadline));
+  };
   Outcome outcome;
   const Task warm = warm_up(task);
   for (long n = warm.first; n < warm.first + warm.count; ++n) {
-    const auto path = skein::ClusterPath::parse(task.prefix + "/" + std::to_string(n));
-    if (!streamer.put(*path, frame, Deadline::after(60s))) ++outcome.lost;
+    if (!put(n, Deadline::after(60s))) ++outcome.lost;
   }
   if (auto flushed = streamer.flush(Deadline::after(60s)); !flushed) fail(flushed.error().what);
   const auto start = SteadyClock::now();
@@ -134,8 +175,7 @@ Outcome stream(const Task& task) {
       std::this_thread::sleep_until(start + std::chrono::duration_cast<SteadyClock::duration>(
                                                 std::chrono::duration<double>(due)));
     }
-    const auto path = skein::ClusterPath::parse(task.prefix + "/" + std::to_string(n));
-    if (!streamer.put(*path, frame, Deadline::after(task.bytes_per_s > 0 ? 10ms : 60s))) ++outcome.lost;
+    if (!put(n, Deadline::after(task.bytes_per_s > 0 ? 10ms : 60s))) ++outcome.lost;
     const auto now = SteadyClock::now();
     if (now < next_look) continue;
     next_look = now + 500ms;
@@ -147,6 +187,7 @@ Outcome stream(const Task& task) {
   outcome.cpu_s = cpu_seconds() - cpu_before;
   outcome.late_mib = resident_mib();
   if (!failures) fail(failures.error().what);
+  if (!ring.all_back()) fail("a buffer did not come back");
   for (const auto& failure : *failures) {
     if (++outcome.lost == 1) std::fprintf(stderr, "%s\n", failure.error.what.c_str());
   }

@@ -187,6 +187,106 @@ def test_tickets_callbacks_keys_and_failures_of_files(servers, installed, progra
     assert sorted(len(list((s.root / "k").glob("*"))) for s in nodes) == [0, 0, 30]
 
 
+GIVEN = """
+#include <skein/skein_stream.hpp>
+#include <atomic>
+#include <condition_variable>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#define MUST(what) if (!(what)) return std::printf("%s: %s\\n", #what, skein_error_text()), 1
+enum { kSide = 256, kBytes = kSide * kSide * 2, kBuffers = 40, kFrames = 300 };
+std::mutex mutex;
+std::condition_variable back;
+std::vector<std::vector<char>> ring(kBuffers, std::vector<char>(kBytes));
+std::vector<int> is_free(kBuffers, 1);
+int next_buffer(int n) {  // exposed with frame n
+  std::unique_lock lock(mutex);
+  int found = -1;
+  const auto look = [&] {
+    for (found = 0; found < kBuffers && !is_free[found]; ++found) {}
+    return found < kBuffers;
+  };
+  if (!back.wait_for(lock, std::chrono::seconds(60), look)) std::abort();
+  is_free[found] = 0;
+  for (int i = 0; i < kBytes; ++i) ring[found][i] = char(i * 7 + n);
+  return found;
+}
+void release(int buffer) {
+  const std::lock_guard lock(mutex);
+  if (is_free[buffer]++) std::abort();  // twice
+  std::memset(ring[buffer].data(), '#', kBytes);
+  back.notify_all();
+}
+int out() {
+  const std::lock_guard lock(mutex);
+  int count = 0;
+  for (const int free : is_free) count += !free;
+  return count;
+}
+int refused = 0;
+void count(void* counter) { ++*static_cast<int*>(counter); }
+int main(int, char** argv) {  // NODES PID
+  skein_stream::Cluster cluster("", argv[1]);
+  const char bytes[kBytes] = {};
+  MUST(skein_files_put_given(nullptr, "a", bytes, 1, nullptr, 0, nullptr, count, &refused) == SKEIN_WRONG);
+  MUST(skein_series_submit_given(nullptr, 0, nullptr, 0, count, &refused) == SKEIN_WRONG);
+  MUST(refused == 2);
+  {
+    skein_stream::Files files(cluster, {});
+    MUST(skein_files_put_given(files.get(), ".skein/a", bytes, 1, nullptr, 0, nullptr, count, &refused) == SKEIN_WRONG);
+    MUST(skein_files_put_given(files.get(), "a", nullptr, 1, nullptr, 0, nullptr, count, &refused) == SKEIN_WRONG);
+    MUST(refused == 4);
+    int taken = 0;
+    MUST(skein_files_put_given(files.get(), "given/a", bytes, 3, "key", 20000, nullptr, count, &taken) == SKEIN_OK);
+    MUST(skein_files_put_given(files.get(), "given/a", bytes, 2, "key", 20000, nullptr, count, &taken) == SKEIN_OK);
+    MUST(skein_files_put_given(files.get(), "given/b", bytes, 5, "key", 20000, nullptr, nullptr, nullptr) == SKEIN_OK);
+    MUST(files.finish(60000).size() == 1 && taken == 2);
+  }
+  skein_stream::Options options;
+  options.path = "run.pcs";
+  options.width = options.height = kSide;
+  options.queue_bytes = 4 << 20;  // 31 frames
+  skein_stream::Series series(cluster, options);
+  for (int n = 0; n < kFrames; ++n) {
+    const int buffer = next_buffer(n);
+    MUST(series.submit_given(n, ring[buffer].data(), kBytes, 60000, [buffer] { release(buffer); }));
+    if (n == 100) MUST(kill(std::atoi(argv[2]), SIGKILL) == 0);
+  }
+  const int again = next_buffer(0);
+  MUST(skein_series_submit_given(series.get(), 0, nullptr, 0, count, &refused) == SKEIN_WRONG && refused == 5);
+  try {
+    series.submit_given(0, ring[again].data(), kBytes, 0, [again] { release(again); });
+    return std::printf("a second frame 0 was taken\\n"), 1;
+  } catch (const skein_stream::Error& error) {
+    MUST(error.status == SKEIN_EXISTS);
+  }
+  const auto missing = series.finish(90000);
+  MUST(out() == 0);
+  std::printf("%zu missing", missing.size());
+  return 0;
+}
+"""
+
+
+@pytest.mark.skipif("san" in BUILD.name, reason="not with a sanitizer")
+def test_frames_given_away_outlive_a_killed_node_and_each_buffer_comes_back_once(
+        servers, installed, program, tmp_path):
+    (tmp_path / "given.cc").write_text(GIVEN)
+    nodes = [servers(), servers(), servers()]
+    done = run([program(tmp_path / "given.cc", "c++"), ",".join(s.url for s in nodes),
+                nodes[1].process.pid], installed, timeout=240)
+    assert (done.returncode, done.stdout) == (0, "0 missing"), done
+    assert sorted(file.read_bytes() for s in nodes for file in s.root.glob("given/*")) == [
+        bytes(3), bytes(5)]
+    for n in range(300):
+        found = [s.root / f"run.pcs/frame{n:05d}.pzf" for s in nodes]
+        pixels = bytes((i * 7 + n) & 255 for i in range(256)) * 512
+        files = {path.read_bytes()[64:] for path in found if path.exists()}
+        assert files == {pixels}, n  # the killed one may have it too
+
+
 SPILLING = """
 #include <skein/skein_stream.hpp>
 #include <csignal>

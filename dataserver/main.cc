@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
+#include <system_error>
 #include <thread>
 
 #include <spdlog/spdlog.h>
@@ -264,5 +266,11 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   // sendfile(2) has no MSG_NOSIGNAL.
   signal(SIGPIPE, SIG_IGN);
-  return skein::serve(parsed.options, signals);
+  try {
+    return skein::serve(parsed.options, signals);
+  } catch (const std::system_error& error) {
+    // All threads are made before it serves.
+    return skein::cannot_serve(std::string("a thread cannot be started: ") + error.what() +
+                               " (ulimit -u and TasksMax= limit them, server.threads asks for most)");
+  }
 }

@@ -45,7 +45,9 @@ Reply Mirror::fetch(const ClusterPath& path, const std::string& url) {
   if (const auto free = store_.check(path, 0); !free) return refusal_of(free.error());
   const Place place(*this);
   if (!place.held() || stopping_) return refusal(503, "too many files are being mirrored");
-  if (!sources_.allows(source->address)) {
+  const auto allowed = sources_.allows(source->address);
+  if (!allowed) return refusal_of(allowed.error());
+  if (!*allowed) {
     return refusal(403, source->address.text() +
                             " is no node of this cluster, nor allowed by --mirror-from");
   }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "core/fd.h"
 
@@ -76,21 +77,23 @@ bool MirrorSources::listed(const NodeAddress& address) const {
   });
 }
 
-bool MirrorSources::allows(const NodeAddress& address) {
+Result<bool> MirrorSources::allows(const NodeAddress& address) {
   if (listed(address)) return true;
-  Membership* const found = members();
-  if (found == nullptr) return false;
-  const NodeSnapshot nodes = found->wait_settled(Deadline::after(kSearchTime));
+  const auto found = members();
+  if (!found) return found.error();
+  if (*found == nullptr) return false;
+  const NodeSnapshot nodes = (*found)->wait_settled(Deadline::after(kSearchTime));
   return std::any_of(nodes->begin(), nodes->end(), [&](const Node& node) {
     return of_cluster(node, options_.cluster) && same_place(node.address, address);
   });
 }
 
-NodeList MirrorSources::settled() {
+Result<NodeList> MirrorSources::settled() {
   NodeList cluster;
-  Membership* const found = members();
-  if (found == nullptr) return cluster;
-  const NodeSnapshot nodes = found->wait_settled(Deadline::after(kSearchTime));
+  const auto found = members();
+  if (!found) return found.error();
+  if (*found == nullptr) return cluster;
+  const NodeSnapshot nodes = (*found)->wait_settled(Deadline::after(kSearchTime));
   for (const Node& node : *nodes) {
     if (of_cluster(node, options_.cluster)) cluster.push_back(node);
   }
@@ -98,10 +101,11 @@ NodeList MirrorSources::settled() {
 }
 
 void MirrorSources::report_failure(const std::string& key, const Error& why) {
-  if (Membership* const found = members()) found->report_failure(key, why);
+  const auto found = members();
+  if (found && *found != nullptr) (*found)->report_failure(key, why);
 }
 
-Membership* MirrorSources::members() {
+Result<Membership*> MirrorSources::members() {
   if (!options_.mdns && !options_.registry) return nullptr;
   const std::lock_guard lock(mutex_);
   if (!members_) {
@@ -109,7 +113,13 @@ Membership* MirrorSources::members() {
     how.filter = options_.cluster;
     how.mdns = options_.mdns;
     how.registry = options_.registry;
-    members_ = Membership::start(std::move(how));
+    try {
+      members_ = Membership::start(std::move(how));
+    } catch (const std::system_error& error) {
+      return Error{std::errc::resource_unavailable_try_again,
+                   std::string("the cluster cannot be looked at, no thread is to be had: ") +
+                       error.what()};
+    }
   }
   return members_.get();
 }

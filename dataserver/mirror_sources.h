@@ -42,17 +42,18 @@ class MirrorSources {
   // The first call looks for the members of the cluster, which takes up to kSearchTime: most
   // servers are never asked to mirror, and need not watch the others. Thread-safe.
   static constexpr std::chrono::milliseconds kSearchTime{2000};
-  bool allows(const NodeAddress& address);
+  // Errors of it and of settled(): resource_unavailable_try_again (no thread for that is to be had).
+  Result<bool> allows(const NodeAddress& address);
 
   // False: no other node can be known.
   bool any() const { return options_.mdns || options_.registry; }
   // The nodes of the cluster that are alive, this one too; the first call waits as allows().
-  NodeList settled();
+  Result<NodeList> settled();
   void report_failure(const std::string& key, const Error& why);
 
  private:
   bool listed(const NodeAddress& address) const;
-  Membership* members();
+  Result<Membership*> members();  // null: any() is false
 
   const Options options_;
 

@@ -28,9 +28,9 @@ TEST_CASE("mirror source: what is no such URL is refused") {
 
 TEST_CASE("mirror sources: an address is allowed as host, or as host and port") {
   MirrorSources sources({.cluster = "c", .allowed = {"10.0.0.2", "10.0.0.3:81"}});
-  CHECK(sources.allows({"10.0.0.2", 1}));
-  CHECK(sources.allows({"10.0.0.3", 81}));
-  CHECK_FALSE(sources.allows({"10.0.0.3", 80}));
-  CHECK_FALSE(sources.allows({"10.0.0.22", 1}));
-  CHECK_FALSE(sources.allows({"", 1}));
+  CHECK(*sources.allows({"10.0.0.2", 1}));
+  CHECK(*sources.allows({"10.0.0.3", 81}));
+  CHECK_FALSE(*sources.allows({"10.0.0.3", 80}));
+  CHECK_FALSE(*sources.allows({"10.0.0.22", 1}));
+  CHECK_FALSE(*sources.allows({"", 1}));
 }

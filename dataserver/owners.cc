@@ -91,7 +91,9 @@ Owners::Verdict Owners::known(const ClusterPath& path) {
 }
 
 Owners::Verdict Owners::elsewhere(const std::string& owner, const ClusterPath& path) {
-  for (const Node& node : members_.settled()) {
+  const auto nodes = members_.settled();
+  if (!nodes) return {Verdict::Kind::kDown, {}, nodes.error().what + "; nothing was done"};
+  for (const Node& node : *nodes) {
     if (node.key() == owner) return {Verdict::Kind::kElsewhere, node, {}};
   }
   return {Verdict::Kind::kDown,
@@ -145,10 +147,14 @@ void Owners::work(std::stop_token stop) {
 }
 
 Owners::Known Owners::find_out(const ClusterPath& path) {
-  const NodeList nodes = members_.settled();
+  const auto nodes = members_.settled();
+  if (!nodes) {
+    return {Known::Kind::kUncertain, {}, nodes.error().what + "; nothing was appended",
+            std::chrono::steady_clock::now()};
+  }
   const std::string claim = "Skein-Node: " + store_.node_id() + "\r\nContent-Length: 0\r\n";
   std::vector<Question> questions;
-  for (const Node& node : nodes) {
+  for (const Node& node : *nodes) {
     if (node.id == store_.node_id()) continue;
     if (node.is_skein()) {
       questions.push_back({&node, "PUT", "/__own" + path.target(), claim});

@@ -45,9 +45,11 @@ Result<std::unique_ptr<PeerLoop>> PeerLoop::start(Fd listener, Options options, 
       !watch(exit.get(), EPOLLIN, kExit)) {
     return errno_error(errno, "epoll_ctl");
   }
-  return std::unique_ptr<PeerLoop>(new PeerLoop(std::move(listener), std::move(epoll),
-                                                std::move(due), std::move(exit), options,
-                                                std::move(welcome), std::move(turn_away)));
+  std::unique_ptr<PeerLoop> loop(new PeerLoop(std::move(listener), std::move(epoll), std::move(due),
+                                              std::move(exit), options, std::move(welcome),
+                                              std::move(turn_away)));
+  loop->start_threads();
+  return loop;
 }
 
 PeerLoop::PeerLoop(Fd listener, Fd epoll, Fd due, Fd exit, Options options, Welcome welcome,
@@ -59,7 +61,9 @@ PeerLoop::PeerLoop(Fd listener, Fd epoll, Fd due, Fd exit, Options options, Welc
       epoll_(std::move(epoll)),
       due_event_(std::move(due)),
       exit_event_(std::move(exit)),
-      last_id_(kExit) {
+      last_id_(kExit) {}
+
+void PeerLoop::start_threads() {
   for (std::size_t i = 0; i < options_.threads; ++i) workers_.emplace_back([this] { work(); });
   sweeper_ = std::jthread([this](std::stop_token stop) { sweep(stop); });
 }

@@ -40,7 +40,8 @@ class PeerLoop {
   // Says something short to a client for whom there is no room, without waiting.
   using TurnAway = std::function<void(int socket)>;
 
-  // `listener` is non-blocking. Errors: as epoll_create(2).
+  // `listener` is non-blocking. Errors: as epoll_create(2); std::system_error, as
+  // std::thread.
   static Result<std::unique_ptr<PeerLoop>> start(Fd listener, Options options, Welcome welcome,
                                                  TurnAway turn_away);
   // Closes all peers as they are.
@@ -71,6 +72,7 @@ class PeerLoop {
 
   PeerLoop(Fd listener, Fd epoll, Fd due, Fd exit, Options options, Welcome welcome,
            TurnAway turn_away);
+  void start_threads();
   void work();
   void sweep(std::stop_token stop);
   void accept_all();

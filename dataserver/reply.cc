@@ -49,6 +49,7 @@ int status_of(std::errc code) {
     case std::errc::bad_message: return 400;
     case std::errc::file_too_large: return 413;
     case std::errc::timed_out:
+    case std::errc::resource_unavailable_try_again:
     case std::errc::too_many_files_open:
     case std::errc::too_many_files_open_in_system: return 503;
     default: return 500;

@@ -6,6 +6,7 @@
 #include <deque>
 #include <mutex>
 #include <stop_token>
+#include <system_error>
 #include <thread>
 
 #include "core/log.h"
@@ -98,6 +99,8 @@ LiveMembership::LiveMembership(MembershipOptions options)
     listed.push_back(std::move(node));
   }
   roster_.set_source(Roster::Source::kStatic, listed);
+  // One there is always; further ones are made when they can be had.
+  probers_.emplace_back([this](std::stop_token stop) { probe_until(stop); });
   coordinator_ = std::jthread([this](std::stop_token stop) { coordinate(stop); });
   if (options.registry) {
     registry_ = std::make_unique<RegistryWatch>(
@@ -192,8 +195,12 @@ void LiveMembership::hand_out() {
     due_.push_back(std::move(address));
     ++busy_;
   }
-  while (probers_.size() < busy_) {
-    probers_.emplace_back([this](std::stop_token stop) { probe_until(stop); });
+  try {
+    while (probers_.size() < busy_) {
+      probers_.emplace_back([this](std::stop_token stop) { probe_until(stop); });
+    }
+  } catch (const std::system_error&) {
+    // A limit on threads is reached: those that there are take longer.
   }
   if (!due_.empty()) handed_out_.notify_all();
 }

@@ -37,7 +37,8 @@ struct NodeState {
 
 class Membership {
  public:
-  // Errors: none of the sources can fail the start; invalid options are asserted.
+  // Errors: none of the sources can fail the start; invalid options are asserted; std::system_error,
+  // as std::thread.
   static std::unique_ptr<Membership> start(MembershipOptions options);
   virtual ~Membership() = default;
 

@@ -3,6 +3,7 @@ import os
 import pathlib
 import pwd
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -59,10 +60,15 @@ def test_a_folder_that_the_user_may_not_write_is_refused_by_name(place):
     assert str(place / "root") in ended.stderr and "ermission denied" in ended.stderr
 
 
-def serve(place, *arguments):
+def serve(place, *arguments, most_threads=None):
+    def limit():
+        if most_threads:
+            resource.setrlimit(resource.RLIMIT_NPROC, (most_threads, most_threads))
+
     return subprocess.run([harness.BUILD / "dataserver/skein-dataserver", "--root", place / "root",
                            "--port", "0", "--advertise", "none", *arguments], text=True,
-                          capture_output=True, timeout=20, stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=60, stdin=subprocess.DEVNULL,
+                          preexec_fn=limit,
                           env={**os.environ, "SKEIN_RUN_DIR": str(place / "run")})
 
 
@@ -80,6 +86,40 @@ def test_a_server_that_is_not_announced_listens_on_loopback_only(servers):
     port = f"{server.port:04X}"
     listening = [s.split()[1] for s in sockets if s.split()[3] == "0A" and s.split()[1].endswith(port)]
     assert listening == [f"0100007F:{port}"]
+
+
+def allow_threads(server, most):
+    """Of the user of the server, from now on."""
+    user = pwd.getpwnam(USER)
+    subprocess.run(["prlimit", "--pid", str(server.pid), f"--nproc={most}:"], check=True,
+                   user=user.pw_uid, group=user.pw_gid, extra_groups=[])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("most", (1, 5, 12, 40, 90))
+def test_a_start_without_enough_threads_is_a_clear_error(place, most):
+    user = pwd.getpwnam(USER)
+    os.chown(place / "root", user.pw_uid, user.pw_gid)
+    ended = serve(place, "--user", USER, most_threads=most)
+    assert ended.returncode == 1 and ended.stdout == ""
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("skein-dataserver: ")]
+    assert len(lines) == 1 and "thread" in lines[0] and "TasksMax" in lines[0], ended.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_first_question_for_other_nodes_at_the_limit_of_threads_is_refused(servers, place):
+    """An append asks who else has the file; what watches the cluster is made then."""
+    user = pwd.getpwnam(USER)
+    os.chown(place / "root", user.pw_uid, user.pw_gid)
+    server = start(servers, place, advertise="local")
+    allow_threads(server, 1)
+    reply = server.put("/_aggregate/a.txt", b"line")
+    assert reply.status == 503 and b"thread" in reply.body, reply
+    assert reply.headers["Retry-After"]
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    allow_threads(server, "unlimited" if most == resource.RLIM_INFINITY else most)
+    harness.eventually(lambda: server.put("/_aggregate/a.txt", b"line").status == 200, 60)
+    assert server.put("/after", b"x").status == 200
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -23,6 +23,7 @@ Found from_statx(const struct statx& st) {
   if (S_ISDIR(st.stx_mode)) found.kind = Found::Kind::kDirectory;
   found.size_bytes = st.stx_size;
   found.mtime_ns = st.stx_mtime.tv_sec * 1'000'000'000LL + st.stx_mtime.tv_nsec;
+  found.ctime_ns = st.stx_ctime.tv_sec * 1'000'000'000LL + st.stx_ctime.tv_nsec;
   found.inode = st.stx_ino;
   found.device = (static_cast<std::uint64_t>(st.stx_dev_major) << 32) | st.stx_dev_minor;
   found.permissions = st.stx_mode & 07777;
@@ -45,7 +46,7 @@ bool is_private(int root, int fd) {
   return name.empty() || name == own || name.starts_with(own + "/");
 }
 
-constexpr unsigned kWanted = STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_MTIME | STATX_INO;
+constexpr unsigned kWanted = STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_MTIME | STATX_CTIME | STATX_INO;
 
 // Makes what is missing of `path`, from the top. Every step starts at the root again, so that a
 // symlink on the way is judged by the same rule as in a single open.

@@ -35,7 +35,8 @@ struct Found {
   enum class Kind { kFile, kDirectory, kOther };
   Kind kind = Kind::kOther;
   std::uint64_t size_bytes = 0;
-  std::int64_t mtime_ns = 0;  // since 1970
+  std::int64_t mtime_ns = 0;  // since 1970; a file's writer may set it
+  std::int64_t ctime_ns = 0;  // of the last change also of attributes and names
   std::uint64_t inode = 0;
   std::uint64_t device = 0;
   mode_t permissions = 0;

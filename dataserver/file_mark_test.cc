@@ -2,11 +2,16 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <string>
 
 #include "core/checksum.h"
@@ -86,6 +91,53 @@ TEST_CASE("file mark: a file that is shorter than what was acknowledged is not s
     CHECK(file.error().what.find("of 3 bytes") != std::string::npos);
   }
   CHECK(s.store->torn() == 3);
+}
+
+TEST_CASE("file mark: a torn file is one line in the log, however often it is asked for") {
+  ScratchStore s;
+  if (!marked_here(s)) return;
+  for (const char* name : {"a", "b"}) {
+    REQUIRE(s.put(name, "abc"));
+    cut(s.on_disk(name), 2);
+  }
+  std::ostringstream lines;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines)));
+  for (int i = 0; i < 3; ++i) {
+    for (const char* name : {"a", "b"}) CHECK_FALSE(s.store->open_file(s.path(name)));
+  }
+  spdlog::set_default_logger(before);
+  const std::string text = lines.str();
+  CHECK(std::count(text.begin(), text.end(), '\n') == 2);
+  CHECK(text.find("path=a ") != std::string::npos);
+  CHECK(text.find("path=b ") != std::string::npos);
+  CHECK(s.store->torn() == 6);
+}
+
+TEST_CASE("file mark: a file with an old time that lost bytes in a power cut is not served") {
+  ScratchStore s;
+  if (!marked_here(s)) return;
+  for (const char* name : {"whole", "zeros"}) {
+    auto stage = s.store->stage(s.path(name), 3);
+    REQUIRE(stage);
+    REQUIRE(stage->append(std::string("abc")));
+    stage->set_checksum(sum("abc"));
+    // As cp -a or rsync sets it before the seal.
+    const timespec years_ago[2] = {{1000, 0}, {1000, 0}};
+    REQUIRE(::futimens(stage->fd(), years_ago) == 0);
+    REQUIRE(s.store->publish(*stage, s.path(name)));
+  }
+  s.cut_power();
+  std::filesystem::permissions(s.on_disk("zeros"), std::filesystem::perms::owner_all);
+  std::fstream(s.on_disk("zeros"), std::ios::in | std::ios::out) << '\0';
+  std::filesystem::permissions(s.on_disk("zeros"), std::filesystem::perms::owner_read);
+  const timespec years_ago[2] = {{1000, 0}, {1000, 0}};
+  REQUIRE(::utimensat(AT_FDCWD, s.on_disk("zeros").c_str(), years_ago, 0) == 0);
+  CHECK(s.store->open_file(s.path("whole")));
+  const auto file = s.store->open_file(s.path("zeros"));
+  REQUIRE_FALSE(file);
+  CHECK(file.error().code == std::errc::io_error);
 }
 
 TEST_CASE("file mark: a file that somebody changed is his, and has no checksum any more") {

@@ -129,7 +129,7 @@ Result<FileStore::OpenFile> FileStore::open_file(const ClusterPath& path) {
   const MarkVerdict verdict = judge(*mark, *found);
   if (verdict == MarkVerdict::kTorn) return torn(path, *mark, *found);
   if (verdict == MarkVerdict::kChanged) return file;
-  if (lost_writes_->suspects(mark->mtime_ns)) {
+  if (may_have_lost(file.found)) {
     const auto whole = is_whole(path, file.fd.get(), file.found, *mark);
     if (!whole) return whole.error();
     if (!*whole) return torn(path, *mark, *found);
@@ -156,7 +156,7 @@ bool FileStore::is_torn(int directory, const ClusterPath& parent, const char* na
                         const Found& found) {
   const Verification::Verdict known = verification_.known(found);
   if (known != Verification::Verdict::kUnknown) return known == Verification::Verdict::kTorn;
-  if (found.writable || !lost_writes_->suspects(found.mtime_ns)) return false;
+  if (found.writable || !may_have_lost(found)) return false;
   const Fd fd(::openat(directory, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
   const auto mark = fd ? read_mark(fd.get()) : std::nullopt;
   if (!mark || judge(*mark, found) == MarkVerdict::kChanged) return false;
@@ -170,13 +170,12 @@ bool FileStore::is_torn(int directory, const ClusterPath& parent, const char* na
 
 Error FileStore::torn(const ClusterPath& path, const FileMark& mark, const Found& found) {
   ++torn_;
-  if (verification_.known(found) != Verification::Verdict::kTorn) {
-    verification_.remember_torn(found);
+  if (verification_.tell_torn(found)) {
     index_.changed(path);
+    spdlog::error("file damaged by an unclean stop, not served: path={} acknowledged_bytes={} "
+                  "found_bytes={}",
+                  path.text(), mark.size_bytes, found.size_bytes);
   }
-  spdlog::error("file damaged by an unclean stop, not served: path={} acknowledged_bytes={} "
-                "found_bytes={}",
-                path.text(), mark.size_bytes, found.size_bytes);
   const std::string what =
       found.size_bytes == mark.size_bytes
           ? "some of its bytes did not outlive"

@@ -85,8 +85,11 @@ class FileStore {
   Result<StagedFile> scratch() { return new_stage(stage_directory()); }
   // Bytes are about to be acknowledged without being published: later it is known when that was.
   void writing() { lost_writes_->publishing(); }
-  // May a file that was last written then (ns since 1970) have lost bytes in a power cut?
-  bool may_have_lost(std::int64_t mtime_ns) const { return lost_writes_->suspects(mtime_ns); }
+  // May such a file have lost bytes in a power cut? Its writer may have set its modification time
+  // (cp -a, rsync, tar), so the other one counts, too.
+  bool may_have_lost(const Found& found) const {
+    return lost_writes_->suspects(found.mtime_ns) || lost_writes_->suspects(found.ctime_ns);
+  }
   // IsTorn (directory_scan.h). Waits for nothing: what is not known yet is no, and begun.
   bool is_torn(int directory, const ClusterPath& parent, const char* name, const Found& found);
   // Are the bytes of such a file, which is or will be at `path`, those of its mark? Errors: timed_out

@@ -85,7 +85,7 @@ void GrowingFiles::take_up(const std::string& journal_name) {
   const bool grows = *found && (*found)->kind == Found::Kind::kFile && (*found)->writable;
   if (!grows) return drop_journal();
   auto fd = open_beneath(store_.root(), path, O_RDWR | O_NOFOLLOW);
-  const auto check = store_.may_have_lost((*found)->mtime_ns) ? GrowingFile::Check::kBytes
+  const auto check = store_.may_have_lost(**found) ? GrowingFile::Check::kBytes
                                                               : GrowingFile::Check::kLength;
   auto file = fd ? GrowingFile::resume(std::move(*fd), std::move(*journal), flush(), check)
                  : Result<std::unique_ptr<GrowingFile>>(fd.error());

@@ -87,9 +87,9 @@ void LostWrites::publishing() {
   ::futimens(session_.get(), nullptr);
 }
 
-bool LostWrites::suspects(std::int64_t mtime_ns) const {
+bool LostWrites::suspects(std::int64_t time_ns) const {
   return std::any_of(windows_.begin(), windows_.end(), [&](const Window& window) {
-    return mtime_ns >= window.from_ns && mtime_ns <= window.until_ns;
+    return time_ns >= window.from_ns && time_ns <= window.until_ns;
   });
 }
 

@@ -40,8 +40,8 @@ class LostWrites {
   // A file is about to become visible.
   void publishing();
 
-  // May a file whose bytes were last written at `mtime_ns` (since 1970) have lost some?
-  bool suspects(std::int64_t mtime_ns) const;
+  // May a file that was last changed at `time_ns` (since 1970) have lost bytes?
+  bool suspects(std::int64_t time_ns) const;
 
  private:
   struct Window {

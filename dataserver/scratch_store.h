@@ -17,10 +17,14 @@
 namespace skein {
 
 struct ScratchStore {
-  explicit ScratchStore(FileStore::Options options = {}) {
-    auto opened = FileStore::open(scratch.path().string(), options);
-    REQUIRE(opened);
-    store = std::move(*opened);
+  explicit ScratchStore(FileStore::Options options = {}) { open(options); }
+
+  // The server of this folder ended by a power cut, and there is a new one. What borrows the store
+  // must be gone.
+  void cut_power() {
+    store.reset();
+    std::fstream(on_disk(".skein/session"), std::ios::in | std::ios::out) << "other";
+    open({});
   }
 
   std::filesystem::path on_disk(const std::string& name) const { return scratch.path() / name; }
@@ -53,6 +57,13 @@ struct ScratchStore {
 
   ScratchFolder scratch;
   std::unique_ptr<FileStore> store;
+
+ private:
+  void open(FileStore::Options options) {
+    auto opened = FileStore::open(scratch.path().string(), options);
+    REQUIRE(opened);
+    store = std::move(*opened);
+  }
 };
 
 }  // namespace skein

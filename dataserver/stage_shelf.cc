@@ -96,7 +96,7 @@ void StageShelf::drop_lost() {
     if (!is_uuid(entry.name)) continue;
     const Fd fd(::openat(directory, entry.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     const auto found = fd ? found_at(fd.get()) : Result<Found>(errno_error(errno, entry.name));
-    if (!found || !store_.may_have_lost(found->mtime_ns)) continue;
+    if (!found || !store_.may_have_lost(*found)) continue;
     if (const auto mark = read_mark(fd.get()); mark && mark->checksum) {
       unproven_.insert(entry.name);
       continue;

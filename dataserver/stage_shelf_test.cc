@@ -119,10 +119,7 @@ TEST_CASE("shelf: a stage is not published while a piece of it comes, and a piec
 }
 
 // A folder whose server ended by a power cut: files written lately may not be what they were.
-struct CutFolder {
-  ScratchFolder scratch;
-  std::unique_ptr<FileStore> store = *FileStore::open(scratch.path().string(), {});
-
+struct CutFolder : ScratchStore {
   std::filesystem::path stage_file(const std::string& id) const {
     return scratch.path() / ".skein/stage" / id;
   }
@@ -141,13 +138,6 @@ struct CutFolder {
     std::fstream(stage_file(id), std::ios::in | std::ios::out) << '\0';
     const timespec times[2] = {before.st_mtim, before.st_mtim};
     REQUIRE(::utimensat(AT_FDCWD, stage_file(id).c_str(), times, 0) == 0);
-  }
-  void cut_power() {
-    store.reset();
-    std::fstream(scratch.path() / ".skein/session", std::ios::in | std::ios::out) << "other";
-    auto again = FileStore::open(scratch.path().string(), {});
-    REQUIRE(again);
-    store = std::move(*again);
   }
 };
 

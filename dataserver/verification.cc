@@ -28,9 +28,13 @@ Verification::Verdict Verification::known(const Found& found) const {
   return file->second == State::kWhole ? Verdict::kWhole : Verdict::kTorn;
 }
 
-void Verification::remember_torn(const Found& found) {
+bool Verification::tell_torn(const Found& found) {
+  const Identity identity = identity_of(found);
   const std::lock_guard lock(mutex_);
-  remember(identity_of(found), State::kTorn);
+  const auto file = files_.find(identity);
+  if (file != files_.end() && file->second == State::kTold) return false;
+  remember(identity, State::kTold);
+  return true;
 }
 
 // With the lock held.

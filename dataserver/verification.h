@@ -38,8 +38,9 @@ class Verification {
   enum class Verdict { kUnknown, kWhole, kTorn };
   // What is known by now.
   Verdict known(const Found& found) const;
-  // Torn for another reason than its checksum.
-  void remember_torn(const Found& found);
+  // A reader is told that the file is torn, by its checksum or for another reason. True: the first
+  // one is, as far as is remembered.
+  bool tell_torn(const Found& found);
 
   // Begins to read the file, if that has not begun; `fd` is borrowed for the call.
   void begin(int fd, const ClusterPath& path, const Found& found, std::uint64_t checksum);
@@ -61,7 +62,7 @@ class Verification {
     Checksum sum;
     std::uint64_t read_bytes = 0;
   };
-  enum class State { kWaiting, kWhole, kTorn };
+  enum class State { kWaiting, kWhole, kTorn, kTold };  // kTold: torn, and told
 
   void run(std::stop_token stop);
   // True at the end of the file. Errors: as read(2).

@@ -9,8 +9,11 @@
 #include <cassert>
 #include <cerrno>
 
+#include <spdlog/spdlog.h>
+
 #include "core/uuid.h"
 #include "dataserver/directory_scan.h"
+#include "dataserver/file_mark.h"
 #include "dataserver/sealing.h"
 
 namespace skein {
@@ -62,6 +65,44 @@ KeptStages::KeptStages(FileStore& store) : store_(store) {
     if (there && st.st_nlink > 1) ::unlinkat(directory, id.c_str(), 0);
     if (!there || st.st_nlink > 1) forget(id);
   }
+  const auto kept = ids();
+  if (!kept) return;
+  for (const std::string& id : *kept) {
+    if (!is_unproven(id)) continue;
+    unproven_.insert(id);
+    const auto path = read_path(directory, id);
+    spdlog::error("a file kept of a dead writer may have lost bytes in an unclean stop and is not "
+                  "published, see skein-dataserver(8): id={} path={}",
+                  id, path ? path->text() : path.error().what);
+  }
+}
+
+// Precondition: nobody changes the file.
+bool KeptStages::is_unproven(const std::string& id) const {
+  const auto fd = open_bytes(store_.kept_directory(), id);
+  const auto found = fd ? found_at(fd->get()) : Result<Found>(fd.error());
+  if (!found || !store_.may_have_lost(*found)) return false;
+  const auto mark = read_mark(fd->get());
+  return !mark || judge(*mark, *found) != MarkVerdict::kWhole;
+}
+
+Result<void> KeptStages::flush(const std::string& id) {
+  const int directory = store_.kept_directory();
+  const auto fd = open_bytes(directory, id);
+  if (!fd) return fd.error();
+  const Fd path(::openat(directory, path_file(id).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  const Fd folder(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto found = found_at(fd->get());
+  if (!found) return found.error();
+  if (!path || !folder || ::fsync(fd->get()) != 0) return errno_error(errno, "flush kept stage");
+  // The mark says that what it marks is on the disk, so it comes after that.
+  if (auto marked = write_mark(fd->get(), {found->size_bytes, found->mtime_ns, {}, false}); !marked) {
+    return marked;
+  }
+  for (const int file : {fd->get(), path.get(), folder.get()}) {
+    if (::fsync(file) != 0) return errno_error(errno, "flush kept stage");
+  }
+  return {};
 }
 
 Result<std::string> KeptStages::keep(StagedFile& stage, const ClusterPath& path) {
@@ -97,10 +138,14 @@ std::size_t KeptStages::count() {
 Result<KeptStages::Kept> KeptStages::next(const std::string& after) {
   const auto known = ids();
   if (!known) return known.error();
-  const auto found = std::upper_bound(known->begin(), known->end(), after);
+  auto found = std::upper_bound(known->begin(), known->end(), after);
+  auto path = Result<ClusterPath>(ClusterPath());
+  // A path that a power cut took must not hide the others.
+  for (; found != known->end(); ++found) {
+    path = read_path(store_.kept_directory(), *found);
+    if (path && !path->is_root()) break;
+  }
   if (found == known->end()) return Error{std::errc::no_such_file_or_directory, "no more kept stages"};
-  auto path = read_path(store_.kept_directory(), *found);
-  if (!path) return path.error();
   auto fd = open_bytes(store_.kept_directory(), *found);
   if (!fd) return fd.error();
   const auto at = found_at(fd->get());
@@ -111,6 +156,11 @@ Result<KeptStages::Kept> KeptStages::next(const std::string& after) {
 Result<void> KeptStages::publish(const std::string& id, const ClusterPath& path) {
   assert(is_uuid(id));
   const std::lock_guard lock(mutex_);
+  if (unproven_.contains(id)) {
+    return Error{std::errc::io_error,
+                 "kept stage " + id + " may have lost bytes in an unclean stop of this node; they are "
+                 "in " + store_.root_name() + "/.skein/kept/" + id};
+  }
   auto fd = open_bytes(store_.kept_directory(), id);
   if (!fd) return fd.error();
   const auto found = found_at(fd->get());

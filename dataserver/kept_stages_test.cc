@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 #include <sys/socket.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 
@@ -44,6 +46,8 @@ struct LaneEnd {
     REQUIRE(server->take_turn(bench).close);
     server.reset();
   }
+  // It was not, and the server ends.
+  void end_of_server() { server.reset(); }
 
   Workbench bench;
   Fd client;
@@ -136,6 +140,53 @@ TEST_CASE("kept stages: dropping one leaves the others; foreign names and ids ar
   CHECK(lane.ask({LaneVerb::kPublishKept, 0, 0, other + "/../x"}).error == EINVAL);
   CHECK(lane.ask({LaneVerb::kPublishKept, 0, 0, other + "/"}).error == EEXIST);
   CHECK(kept.count() == 1);
+}
+
+TEST_CASE("kept stages: a checked stage outlives the server that ends before its client") {
+  ScratchStore s;
+  KeptStages kept(*s.store);
+  LaneEnd lane(s, kept);
+  REQUIRE(lane.ask({LaneVerb::kCheck, lane.write("d/a"), 3, "d/a"}).error == 0);
+  lane.write("unchecked");
+  const auto dropped = lane.write("dropped");
+  REQUIRE(lane.ask({LaneVerb::kCheck, dropped, 3, "dropped"}).error == 0);
+  // Sent, and not read yet.
+  REQUIRE(send_request(lane.client.get(), {LaneVerb::kDrop, dropped, 0, ""}, Deadline::after(1s)));
+  lane.end_of_server();
+  REQUIRE(kept.count() == 1);
+  CHECK(kept.next("")->path.text() == "d/a");
+}
+
+TEST_CASE("kept stages: after a power cut only what was flushed before is published") {
+  ScratchStore s;
+  std::string flushed, unflushed;
+  {
+    KeptStages kept(*s.store);
+    for (const char* name : {"flushed", "unflushed"}) {
+      LaneEnd lane(s, kept);
+      REQUIRE(lane.ask({LaneVerb::kCheck, lane.write(name), 3, name}).error == 0);
+      lane.die();
+    }
+    auto kept_file = kept.next("");
+    for (; kept_file; kept_file = kept.next(kept_file->id)) {
+      (kept_file->path.text() == "flushed" ? flushed : unflushed) = kept_file->id;
+    }
+    const std::string file = s.on_disk(".skein/kept/" + unflushed).string();
+    if (::removexattr(file.c_str(), "user.skein.mark") != 0) {
+      MESSAGE("SKIP: the filesystem of the scratch folder knows no user attributes");
+      return;
+    }
+  }
+  s.write_by_hand(".skein/kept/00000000-0000-4000-8000-000000000000", "abc");
+  s.write_by_hand(".skein/kept/00000000-0000-4000-8000-000000000000.path", "");
+  s.cut_power();
+  KeptStages kept(*s.store);
+  CHECK(kept.next("")->id == std::min(flushed, unflushed));  // not hidden by one without a path
+  CHECK(kept.publish(unflushed, s.path("unflushed")).error().code == std::errc::io_error);
+  CHECK_FALSE(s.store->open_file(s.path("unflushed")));
+  CHECK(kept.publish(flushed, s.path("flushed")));
+  CHECK(s.read_by_hand("flushed") == "abc");
+  CHECK(kept.drop(unflushed));
 }
 
 TEST_CASE("kept stages: a start cleans up after a server that died half-way") {

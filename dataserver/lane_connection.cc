@@ -1,7 +1,8 @@
 #include "dataserver/lane_connection.h"
 
-
 #include <cerrno>
+#include <string>
+#include <vector>
 
 #include <spdlog/spdlog.h>
 
@@ -125,7 +126,7 @@ LaneReply LaneConnection::remove_directory(const ClusterPath& path) {
   return removed ? LaneReply() : failed(removed.error());
 }
 
-// The client is gone, and did not say that it takes care of these itself.
+// The client is gone, or the server ends, and it did not say that it takes care of these itself.
 void LaneConnection::keep_checked() {
   // A client that closed with a reply unread makes the kernel tell of a reset before what it sent.
   for (int i = 0; i < kRequestsPerTurn; ++i) {
@@ -133,18 +134,27 @@ void LaneConnection::keep_checked() {
     if (!last || !*last) break;
     if ((*last)->verb == LaneVerb::kDrop) stages_.erase((*last)->stage);
   }
+  std::vector<std::string> ids;
   for (auto& [number, stage] : stages_) {
     if (!stage.checked_as) continue;
     const auto id = kept_.keep(stage.file, *stage.checked_as);
     if (id) {
-      spdlog::warn("a writer died between close and seal, its file is kept: path={} id={}",
+      ids.push_back(*id);
+      spdlog::warn("a writer ended between close and seal, its file is kept: path={} id={}",
                    stage.checked_as->text(), *id);
     } else {
-      spdlog::error("a writer died between close and seal, its file is lost: path={} why={}",
+      spdlog::error("a writer ended between close and seal, its file is lost: path={} why={}",
                     stage.checked_as->text(), id.error().what);
     }
   }
   stages_.clear();
+  // Only when all are there: a server that is killed meanwhile has lost none.
+  for (const std::string& id : ids) {
+    if (const auto flushed = kept_.flush(id); !flushed) {
+      spdlog::error("a kept file could not be flushed and may not outlive a power cut: id={} why={}",
+                    id, flushed.error().what);
+    }
+  }
 }
 
 LaneReply LaneConnection::answer_kept(const LaneRequest& request) {

@@ -23,6 +23,8 @@ class LaneConnection final : public Peer {
 
   // Both are borrowed.
   LaneConnection(Fd socket, FileStore& store, KeptStages& kept);
+  // Also at the end of the server, when the client has nobody to seal what it called stored.
+  ~LaneConnection() override { keep_checked(); }
 
   int fd() const override { return socket_.get(); }
   Turn take_turn(Workbench& bench) override;

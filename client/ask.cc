@@ -22,6 +22,9 @@ Deadline no_wait() { return Deadline::at(TimePoint()); }
 // Informational replies (1xx) skipped before the real one; a server has no reason to send more.
 constexpr int kMostInterim = 8;
 constexpr std::size_t kBodyStepBytes = 256 * 1024;
+constexpr int kProcessing = 102;
+
+}  // namespace
 
 // One question under way.
 class Inquiry {
@@ -38,7 +41,8 @@ class Inquiry {
   }
 
   bool done() const { return result_.has_value(); }
-  TimePoint gives_up() const { return pace_.deadline().when(); }
+  const Result<Answer>* result() const { return result_ ? &*result_ : nullptr; }
+  TimePoint gives_up() const { return std::min(pace_.deadline().when(), longest_.when()); }
   pollfd wanted() const {
     const bool out = phase_ == Phase::kConnecting || phase_ == Phase::kSending;
     const short events = out ? POLLOUT : POLLIN;
@@ -57,6 +61,7 @@ class Inquiry {
   void send_more();
   void read_head();
   void read_body();
+  void hand_on_body();
   void finish();
   void broken(const Error& why);
   void fail(const Error& why) {
@@ -67,6 +72,7 @@ class Inquiry {
   ConnectionPool& pool_;
   const Question& question_;
   Pace pace_;
+  const Deadline longest_ = Deadline::after(kLongestAnswer);
   Phase phase_ = Phase::kConnecting;
   Fd connecting_;
   std::size_t addresses_tried_ = 0;
@@ -78,6 +84,8 @@ class Inquiry {
   int interim_ = 0;
   Answer answer_;
   std::optional<BodyReader> body_;
+  bool handed_on_ = false;        // the body goes to the taker
+  bool any_byte_counts_ = false;
   std::optional<Result<Answer>> result_;
 };
 
@@ -133,6 +141,11 @@ void Inquiry::read_head() {
   auto head = ResponseHead::parse(**text, question_.method);
   if (!head) return fail({std::errc::bad_message, head.error().what});
   if (head->status() < 200) {
+    if (question_.taker && head->status() == kProcessing) {
+      pace_.restart();
+      question_.taker->still_working();
+      return read_head();
+    }
     if (++interim_ > kMostInterim) {
       return fail({std::errc::bad_message, "too many informational replies"});
     }
@@ -145,10 +158,32 @@ void Inquiry::read_head() {
   pace_.restart();
   body_.emplace(*stream_, answer_.head.framing());
   phase_ = Phase::kBody;
+  handed_on_ = question_.taker && answer_.head.status() == 200;
+  any_byte_counts_ = handed_on_ && question_.taker->begin(answer_.head);
   read_body();
 }
 
+// One piece, so that the other questions get their turn; more only if poll(2) would not tell of it.
+void Inquiry::hand_on_body() {
+  std::string& piece = answer_.body;
+  do {
+    piece.resize(kBodyStepBytes);
+    const auto n = body_->read(piece, no_wait());
+    piece.resize(n ? *n : 0);
+    if (!n) {
+      if (n.error().code == std::errc::timed_out) return;  // not all there yet
+      return fail(n.error());
+    }
+    any_byte_counts_ ? pace_.restart() : pace_.moved(*n);
+    if (const auto taken = question_.taker->take(piece); !taken) return fail(taken.error());
+  } while (!body_->done() && !stream_->buffered().empty());
+  if (!body_->done()) return;
+  piece.clear();
+  finish();
+}
+
 void Inquiry::read_body() {
+  if (handed_on_) return hand_on_body();
   std::string& body = answer_.body;
   while (!body_->done()) {
     const std::size_t had = body.size();
@@ -197,51 +232,63 @@ void Inquiry::advance() {
   }
 }
 
-int wait_ms(const std::vector<std::unique_ptr<Inquiry>>& inquiries) {
-  TimePoint first = TimePoint::max();
-  for (const auto& inquiry : inquiries) {
-    if (!inquiry->done()) first = std::min(first, inquiry->gives_up());
-  }
-  return Deadline::at(first).poll_ms();
-}
-
-}  // namespace
-
 std::string text_of(const Question& question) {
   return std::string(question.method) + " " + question.target + " on " + question.node->label();
 }
 
-std::vector<Result<Answer>> ask_all(ConnectionPool& pool, const std::vector<Question>& questions,
-                                    std::chrono::milliseconds timeout) {
-  std::vector<std::unique_ptr<Inquiry>> inquiries;
-  inquiries.reserve(questions.size());
-  for (const Question& question : questions) {
-    inquiries.push_back(std::make_unique<Inquiry>(pool, question, timeout));
+Inquiries::Inquiries(ConnectionPool& pool, std::vector<Question> questions,
+                     std::chrono::milliseconds timeout)
+    : questions_(std::move(questions)) {
+  inquiries_.reserve(questions_.size());
+  for (const Question& question : questions_) {
+    inquiries_.push_back(std::make_unique<Inquiry>(pool, question, timeout));
   }
+}
+
+Inquiries::~Inquiries() = default;
+
+const Result<Answer>* Inquiries::answer(std::size_t question) const {
+  return inquiries_[question]->result();
+}
+
+bool Inquiries::done() const {
+  return std::all_of(inquiries_.begin(), inquiries_.end(),
+                     [](const auto& inquiry) { return inquiry->done(); });
+}
+
+void Inquiries::advance(Deadline deadline) {
   std::vector<pollfd> fds;
   std::vector<Inquiry*> waiting;
-  for (;;) {
-    fds.clear();
-    waiting.clear();
-    for (const auto& inquiry : inquiries) {
-      if (inquiry->done()) continue;
-      waiting.push_back(inquiry.get());
-      fds.push_back(inquiry->wanted());
-    }
-    if (waiting.empty()) break;
-    const int ready = ::poll(fds.data(), fds.size(), wait_ms(inquiries));
-    for (std::size_t i = 0; i < waiting.size(); ++i) {
-      if (ready > 0 && fds[i].revents != 0) {
-        waiting[i]->advance();
-      } else if (Deadline::at(waiting[i]->gives_up()).passed()) {
-        waiting[i]->time_out();
-      }
+  TimePoint first = deadline.when();
+  for (const auto& inquiry : inquiries_) {
+    if (inquiry->done()) continue;
+    waiting.push_back(inquiry.get());
+    fds.push_back(inquiry->wanted());
+    first = std::min(first, inquiry->gives_up());
+  }
+  if (waiting.empty()) return;
+  const int ready = ::poll(fds.data(), fds.size(), Deadline::at(first).poll_ms());
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    if (ready > 0 && fds[i].revents != 0) {
+      waiting[i]->advance();
+    } else if (Deadline::at(waiting[i]->gives_up()).passed()) {
+      waiting[i]->time_out();
     }
   }
+}
+
+std::vector<Result<Answer>> Inquiries::take_answers() {
   std::vector<Result<Answer>> answers;
-  answers.reserve(inquiries.size());
-  for (const auto& inquiry : inquiries) answers.push_back(inquiry->take_result());
+  answers.reserve(inquiries_.size());
+  for (const auto& inquiry : inquiries_) answers.push_back(inquiry->take_result());
   return answers;
+}
+
+std::vector<Result<Answer>> ask_all(ConnectionPool& pool, const std::vector<Question>& questions,
+                                    std::chrono::milliseconds timeout) {
+  Inquiries inquiries(pool, questions, timeout);
+  while (!inquiries.done()) inquiries.advance(Deadline::after(kLongestAnswer));
+  return inquiries.take_answers();
 }
 
 Result<Answer> ask(ConnectionPool& pool, const Question& question,

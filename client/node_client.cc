@@ -6,6 +6,7 @@
 #include "client/ask.h"
 #include "client/connection_pool.h"
 #include "client/exchange.h"
+#include "client/listing_round.h"
 #include "client/reply.h"
 #include "client/unranged_reads.h"
 #include "core/digests.h"
@@ -61,29 +62,18 @@ NodeClient::NodeClient(std::chrono::milliseconds timeout)
 
 NodeClient::~NodeClient() = default;
 
+std::unique_ptr<ListingRound> NodeClient::begin_listing(
+    NodeSnapshot nodes, const ClusterPath& path,
+    const std::map<std::string, std::string>& known_etags) {
+  return std::make_unique<ListingRound>(*pool_, std::move(nodes), path, known_etags, timeout_);
+}
+
 std::vector<Result<std::optional<NodeListing>>> NodeClient::list_all(
     const NodeList& nodes, const ClusterPath& path,
     const std::map<std::string, std::string>& known_etags) {
-  std::vector<Question> questions;
-  const std::string target = path.directory_target();
-  for (const Node& node : nodes) {
-    Question question{&node, "GET", target, {}};
-    if (const auto known = known_etags.find(node.key());
-        known != known_etags.end() && !known->second.empty()) {
-      question.headers = "If-None-Match: " + known->second + "\r\n";
-    }
-    questions.push_back(std::move(question));
-  }
-  const auto answers = ask_all(*pool_, questions, timeout_);
-  std::vector<Result<std::optional<NodeListing>>> listings;
-  for (std::size_t i = 0; i < answers.size(); ++i) {
-    if (answers[i]) {
-      listings.push_back(listing_of(*answers[i], text_of(questions[i])));
-    } else {
-      listings.push_back(answers[i].error());
-    }
-  }
-  return listings;
+  const auto round = begin_listing(std::make_shared<const NodeList>(nodes), path, known_etags);
+  while (!round->done()) round->advance(Deadline::after(timeout_));
+  return round->take_listings();
 }
 
 Result<std::optional<NodeListing>> NodeClient::list(const Node& node, const ClusterPath& path,
@@ -99,13 +89,13 @@ std::vector<Result<std::optional<FileInfo>>> NodeClient::stat_all(const NodeList
   std::vector<Result<std::optional<FileInfo>>> infos;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     if (!answers[i]) {
-      infos.push_back(answers[i].error());
+      infos.emplace_back(answers[i].error());
     } else if (path.is_root() && answers[i]->head.status() == 200) {
       FileInfo root;  // needs no redirect: its target ends in a slash
       root.is_directory = true;
-      infos.push_back(std::optional(root));
+      infos.emplace_back(std::optional(root));
     } else {
-      infos.push_back(info_of(answers[i]->head, text_of(questions[i])));
+      infos.emplace_back(info_of(answers[i]->head, text_of(questions[i])));
     }
   }
   return infos;

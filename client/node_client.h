@@ -3,7 +3,8 @@
 //
 // Deadlines: `timeout` bounds connecting, the wait for the first byte of a reply, and each further
 // 64 KiB either way (pace.h), so a transfer of any size may take as long as it makes progress, and
-// a stopped node costs one timeout. The reply to a body is waited for one second longer per 20 MB,
+// a stopped node costs one timeout; a node that lists in pieces must send something in that time,
+// and all of it within ten minutes. The reply to a body is waited for one second longer per 20 MB,
 // because a node makes the file durable first.
 //
 // A request that fails on a connection that was kept from before is tried once more on a new one,
@@ -32,6 +33,7 @@
 namespace skein {
 
 class ConnectionPool;  // client/connection_pool.h
+class ListingRound;    // client/listing_round.h
 class UnrangedReads;   // client/unranged_reads.h
 struct Answer;         // client/ask.h
 
@@ -84,6 +86,10 @@ class NodeClient {
   // are silent. `known_etags` by Node::key(); may be empty.
   std::vector<Result<std::optional<NodeListing>>> list_all(
       const NodeList& nodes, const ClusterPath& path,
+      const std::map<std::string, std::string>& known_etags);
+  // The same for a caller who takes names as they come, and who lets go of it before this client.
+  std::unique_ptr<ListingRound> begin_listing(
+      NodeSnapshot nodes, const ClusterPath& path,
       const std::map<std::string, std::string>& known_etags);
   std::vector<Result<std::optional<FileInfo>>> stat_all(const NodeList& nodes,
                                                         const ClusterPath& path);

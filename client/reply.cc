@@ -69,24 +69,20 @@ std::optional<ContentRange> parse_content_range(std::string_view text) {
   return range;
 }
 
-Result<std::optional<NodeListing>> listing_of(const Answer& answer, const std::string& what) {
+Result<std::optional<NodeListing>> listing_of(const ResponseHead& head, const std::string& what) {
   NodeListing listing;
-  listing.etag = answer.head.find("ETag").value_or("");
-  switch (answer.head.status()) {
+  listing.etag = head.find("ETag").value_or("");
+  switch (head.status()) {
     case 304:
       listing.unchanged = true;
       return std::optional(std::move(listing));
     case 404:
       return std::optional<NodeListing>();
     case 200:
-      break;
+      return std::optional(std::move(listing));
     default:
-      return status_error(answer.head, what);
+      return status_error(head, what);
   }
-  auto parsed = parse_listing_json(answer.body);
-  if (!parsed) return Error{parsed.error().code, what + ": " + parsed.error().what};
-  listing.listing = std::move(*parsed);
-  return std::optional(std::move(listing));
 }
 
 Result<std::optional<FileInfo>> info_of(const ResponseHead& head, const std::string& what) {

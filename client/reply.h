@@ -7,7 +7,6 @@
 #include <string>
 #include <string_view>
 
-#include "client/ask.h"
 #include "client/node_client.h"
 #include "core/error.h"
 #include "core/http_head.h"
@@ -24,9 +23,8 @@ struct ContentRange {
 };
 std::optional<ContentRange> parse_content_range(std::string_view text);
 
-// Of a GET on a directory. nullopt: no such directory. Errors: bad_message for 200 that is no
-// listing; status_error() for others.
-Result<std::optional<NodeListing>> listing_of(const Answer& answer, const std::string& what);
+// Of a GET on a directory, without the names. nullopt: no such directory. Errors: status_error().
+Result<std::optional<NodeListing>> listing_of(const ResponseHead& head, const std::string& what);
 
 // Of a HEAD. nullopt: not there. A redirect to the same name with a slash is a directory.
 Result<std::optional<FileInfo>> info_of(const ResponseHead& head, const std::string& what);

@@ -68,18 +68,5 @@ TEST_CASE("reply: HEAD tells a file, a directory, and absence apart") {
         std::errc::io_error);
 }
 
-TEST_CASE("reply: a page that is no listing is an error, not an empty directory") {
-  Answer page;
-  page.head = head_of("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n");
-  page.body = "<html>";
-  CHECK(listing_of(page, "GET /").error().code == std::errc::bad_message);
-  page.body = R"({"a":[0,5]})";
-  const auto listing = listing_of(page, "GET /");
-  REQUIRE(listing);
-  REQUIRE(*listing);
-  CHECK((*listing)->listing.size() == 1);
-  CHECK((*listing)->etag.empty());
-}
-
 }  // namespace
 }  // namespace skein

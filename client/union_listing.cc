@@ -2,10 +2,8 @@
 
 namespace skein {
 
-std::vector<NodeShare> list_on_all(NodeClient& client, const NodeList& nodes,
-                                   const ClusterPath& path,
-                                   const std::map<std::string, std::string>& known_etags) {
-  auto listings = client.list_all(nodes, path, known_etags);
+std::vector<NodeShare> shares_of(const NodeList& nodes,
+                                 std::vector<Result<std::optional<NodeListing>>> listings) {
   std::vector<NodeShare> shares(nodes.size());
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     NodeShare& share = shares[i];
@@ -23,6 +21,12 @@ std::vector<NodeShare> list_on_all(NodeClient& client, const NodeList& nodes,
     }
   }
   return shares;
+}
+
+std::vector<NodeShare> list_on_all(NodeClient& client, const NodeList& nodes,
+                                   const ClusterPath& path,
+                                   const std::map<std::string, std::string>& known_etags) {
+  return shares_of(nodes, client.list_all(nodes, path, known_etags));
 }
 
 Result<UnionListing> list_union(NodeClient& client, const NodeList& nodes,

@@ -24,6 +24,10 @@ struct NodeShare {
   std::optional<Error> error;  // kSilent
 };
 
+// What each node said, in the order of `nodes`.
+std::vector<NodeShare> shares_of(const NodeList& nodes,
+                                 std::vector<Result<std::optional<NodeListing>>> listings);
+
 // Asks every node at once; returns one share each, in the order of `nodes`, within about the
 // client's timeout. `known_etags` by Node::key(); may be empty.
 std::vector<NodeShare> list_on_all(NodeClient& client, const NodeList& nodes,

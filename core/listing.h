@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/entry.h"
@@ -29,6 +30,8 @@ class Listing {
 
   const std::vector<NamedEntry>& entries() const { return entries_; }
   std::size_t size() const { return entries_.size(); }
+  // It is empty then.
+  std::vector<NamedEntry> take_entries() { return std::exchange(entries_, {}); }
   const Entry* find(std::string_view name) const;
 
   bool operator==(const Listing&) const = default;
@@ -51,5 +54,23 @@ void append_json(std::string& out, std::string_view name, const Entry& entry);
 // Reads any JSON object of that shape, in any order, with or without white space; keys that are no
 // file name ("", "..", with '/' inside) are refused. Errors: bad_message.
 Result<Listing> parse_listing_json(std::string_view json);
+
+// The same piece by piece, as it comes. One thread at a time.
+class ListingReader {
+ public:
+  // Errors: bad_message; nothing more can be read then.
+  Result<void> take(std::string_view piece);
+  // Those read since the last call, in the order of the text.
+  std::vector<NamedEntry> take_entries() { return std::exchange(entries_, {}); }
+  // The object's end has come.
+  bool complete() const { return next_ == Next::kEnd; }
+
+ private:
+  enum class Next { kBegin, kFirstOrEnd, kMember, kCommaOrEnd, kEnd };
+
+  Next next_ = Next::kBegin;
+  std::string rest_;  // begins a member that is not all there
+  std::vector<NamedEntry> entries_;
+};
 
 }  // namespace skein

@@ -34,12 +34,24 @@ void append_utf8(std::string& out, std::uint32_t code) {
   }
 }
 
+// No name with its numbers is longer, escaped as it may be.
+constexpr std::size_t kMaxMemberBytes = 4096;
+
 // Reads one token after another; any failure makes every later read fail too.
 class Reader {
  public:
   explicit Reader(std::string_view json) : rest_(json) {}
 
   bool failed() const { return failed_; }
+  // It failed because the text ended.
+  bool starved() const { return starved_; }
+  std::string_view rest() const { return rest_; }
+  void go_back_to(std::string_view rest) {
+    rest_ = rest;
+    failed_ = starved_ = false;
+  }
+
+  void fail() { failed_ = true; }
 
   bool at_end() {
     skip_space();
@@ -54,7 +66,8 @@ class Reader {
   }
 
   void expect(char c) {
-    if (!accept(c)) failed_ = true;
+    if (failed_ || accept(c)) return;
+    rest_.empty() ? starve() : fail();
   }
 
   std::string string() {
@@ -63,7 +76,7 @@ class Reader {
     while (!failed_) {
       const std::size_t stop = rest_.find_first_of("\"\\");
       if (stop == std::string_view::npos) {
-        failed_ = true;
+        starve();
         break;
       }
       out += rest_.substr(0, stop);
@@ -79,8 +92,10 @@ class Reader {
     skip_space();
     std::int64_t value = 0;
     const auto [end, ec] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
-    if (failed_ || ec != std::errc()) {
-      failed_ = true;
+    if (failed_) return 0;
+    if (ec != std::errc()) {
+      // A sign alone may be all that is there of a number.
+      rest_.empty() || rest_ == "-" ? starve() : fail();
       return 0;
     }
     rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
@@ -88,6 +103,8 @@ class Reader {
   }
 
  private:
+  void starve() { failed_ = starved_ = true; }
+
   void skip_space() {
     while (!rest_.empty() && std::strchr(" \t\r\n", rest_.front()) && rest_.front() != '\0') {
       rest_.remove_prefix(1);
@@ -97,56 +114,72 @@ class Reader {
   std::uint32_t four_hex() {
     std::uint32_t value = 0;
     if (rest_.size() < 4) {
-      failed_ = true;
+      starve();
       return 0;
     }
     const auto [end, ec] = std::from_chars(rest_.data(), rest_.data() + 4, value, 16);
-    if (ec != std::errc() || end != rest_.data() + 4) failed_ = true;
+    if (ec != std::errc() || end != rest_.data() + 4) fail();
     rest_.remove_prefix(4);
     return value;
   }
 
   void escape(std::string& out) {
-    if (rest_.empty()) {
-      failed_ = true;
-      return;
-    }
+    if (rest_.empty()) return starve();
     const char c = rest_.front();
     rest_.remove_prefix(1);
     constexpr std::string_view kCodes = "\"\\/bfnrt";
     constexpr std::string_view kBytes = "\"\\/\b\f\n\r\t";
     if (c != 'u') {
       const std::size_t which = kCodes.find(c);
-      if (which == std::string_view::npos) {
-        failed_ = true;
-      } else {
-        out += kBytes[which];
-      }
+      if (which == std::string_view::npos) return fail();
+      out += kBytes[which];
       return;
     }
     std::uint32_t code = four_hex();
     const bool high_surrogate = code >= 0xd800 && code < 0xdc00;
+    if (high_surrogate && rest_.size() < 2) return starve();
     if (high_surrogate && rest_.substr(0, 2) == "\\u") {
       rest_.remove_prefix(2);
       const std::uint32_t low = four_hex();
-      if (low < 0xdc00 || low > 0xdfff) failed_ = true;
+      if (low < 0xdc00 || low > 0xdfff) fail();
       code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
     } else if (code >= 0xdc80 && code <= 0xdcff) {
       out += static_cast<char>(code - 0xdc00);
       return;
     } else if (code >= 0xd800 && code < 0xe000) {
-      failed_ = true;
+      fail();
     }
     if (!failed_) append_utf8(out, code);
   }
 
   std::string_view rest_;
   bool failed_ = false;
+  bool starved_ = false;
 };
 
 bool is_file_name(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.size() <= 255 &&
          name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
+}
+
+// Makes `in` fail if it is none.
+NamedEntry read_member(Reader& in) {
+  NamedEntry named;
+  named.name = in.string();
+  in.expect(':');
+  in.expect('[');
+  const std::int64_t type = in.integer();
+  in.expect(',');
+  named.entry.size = in.integer();
+  in.expect(']');
+  // PYME lists a fresh series with the series bit alone: the slash says it is a directory.
+  named.entry.type = static_cast<std::uint32_t>(type & 7);
+  if (named.name.ends_with('/')) {
+    named.name.pop_back();
+    named.entry.type |= Entry::kDirectory;
+  }
+  if (!in.failed() && (type < 0 || !is_file_name(named.name))) in.fail();
+  return named;
 }
 
 }  // namespace
@@ -173,34 +206,47 @@ std::string to_json(const Listing& listing) {
   return out;
 }
 
-Result<Listing> parse_listing_json(std::string_view json) {
-  const Error bad{std::errc::bad_message, "listing is not of the form {\"name\":[type,size]}"};
-  Reader in(json);
-  std::vector<NamedEntry> entries;
-  in.expect('{');
-  bool more = !in.accept('}');
-  while (more && !in.failed()) {
-    NamedEntry named;
-    named.name = in.string();
-    in.expect(':');
-    in.expect('[');
-    const std::int64_t type = in.integer();
-    in.expect(',');
-    named.entry.size = in.integer();
-    in.expect(']');
-    // PYME lists a fresh series with the series bit alone: the slash says it is a directory.
-    named.entry.type = static_cast<std::uint32_t>(type & 7);
-    if (named.name.ends_with('/')) {
-      named.name.pop_back();
-      named.entry.type |= Entry::kDirectory;
+Result<void> ListingReader::take(std::string_view piece) {
+  const std::string joined = rest_.empty() ? std::string() : rest_ + std::string(piece);
+  Reader in(rest_.empty() ? piece : std::string_view(joined));
+  while (!in.at_end() && !in.failed()) {
+    const std::string_view whole = in.rest();
+    switch (next_) {
+      case Next::kBegin:
+        in.expect('{');
+        next_ = Next::kFirstOrEnd;
+        break;
+      case Next::kFirstOrEnd:
+        next_ = in.accept('}') ? Next::kEnd : Next::kMember;
+        break;
+      case Next::kCommaOrEnd:
+        next_ = in.accept(',') ? Next::kMember : Next::kEnd;
+        if (next_ == Next::kEnd) in.expect('}');
+        break;
+      case Next::kEnd:
+        in.fail();
+        break;
+      case Next::kMember:
+        NamedEntry named = read_member(in);
+        if (!in.failed()) {
+          entries_.push_back(std::move(named));
+          next_ = Next::kCommaOrEnd;
+        } else if (in.starved() && whole.size() <= kMaxMemberBytes) {
+          rest_ = whole;
+          return {};
+        }
     }
-    if (in.failed() || type < 0 || !is_file_name(named.name)) return bad;
-    entries.push_back(std::move(named));
-    more = in.accept(',');
-    if (!more) in.expect('}');
   }
-  if (in.failed() || !in.at_end()) return bad;
-  return Listing(std::move(entries));
+  rest_.clear();
+  if (!in.failed()) return {};
+  return Error{std::errc::bad_message, "listing is not of the form {\"name\":[type,size]}"};
+}
+
+Result<Listing> parse_listing_json(std::string_view json) {
+  ListingReader reader;
+  if (auto taken = reader.take(json); !taken) return taken.error();
+  if (!reader.complete()) return Error{std::errc::bad_message, "listing is cut short"};
+  return Listing(reader.take_entries());
 }
 
 }  // namespace skein

@@ -88,6 +88,53 @@ TEST_CASE("listing json: the forms PYME sends are read") {
   CHECK(parse_listing_json("{}")->size() == 0);
 }
 
+// Fed in pieces of `step` bytes; nullopt: refused, or not at its end.
+std::optional<std::vector<NamedEntry>> in_pieces(std::string_view json, std::size_t step) {
+  ListingReader reader;
+  std::vector<NamedEntry> all;
+  for (std::size_t at = 0; at < json.size(); at += step) {
+    if (!reader.take(json.substr(at, step))) return std::nullopt;
+    for (NamedEntry& named : reader.take_entries()) all.push_back(std::move(named));
+  }
+  if (!reader.complete()) return std::nullopt;
+  return all;
+}
+
+TEST_CASE("listing json: wherever it is cut into pieces, the same is read") {
+  const std::string json =
+      " { \"frame00001.pzf\" : [0, 120] ,\"a\\/\":[1,-2], \"s\\u00e9rie/\":[2,-1],\n"
+      "\"\\ud83d\\ude00\":[6,7],\"\\\"\\\\\":[0,9223372036854775807]} \n";
+  const auto whole = in_pieces(json, json.size());
+  REQUIRE(whole);
+  CHECK(whole->size() == 5);
+  for (std::size_t step = 1; step < json.size(); ++step) {
+    CAPTURE(step);
+    CHECK(in_pieces(json, step) == whole);
+  }
+  CHECK(in_pieces("{}", 1)->empty());
+}
+
+TEST_CASE("listing json: an entry is there as soon as its text is") {
+  ListingReader reader;
+  REQUIRE(reader.take("{\"a\":[0,1],\"b\":[0,2"));
+  CHECK(reader.take_entries() == std::vector<NamedEntry>{{"a", {0, 1}}});
+  CHECK_FALSE(reader.complete());
+  REQUIRE(reader.take("5]"));
+  CHECK(reader.take_entries() == std::vector<NamedEntry>{{"b", {0, 25}}});
+  REQUIRE(reader.take("  "));
+  REQUIRE(reader.take("}"));
+  CHECK(reader.take_entries().empty());
+  CHECK(reader.complete());
+  CHECK_FALSE(reader.take("{"));
+}
+
+TEST_CASE("listing json: a name without end is refused before it fills the memory") {
+  ListingReader reader;
+  Result<void> taken = reader.take("{\"");
+  for (int i = 0; taken && i < 1000; ++i) taken = reader.take(std::string(100, 'x'));
+  CHECK_FALSE(taken);
+}
+
 TEST_CASE("listing json: anything else is refused") {
   for (const char* json :
        {"", "[]", "{", "{}x", "{\"a\"}", "{\"a\":1}", "{\"a\":[1]}", "{\"a\":[1,2,3]}",
@@ -99,6 +146,7 @@ TEST_CASE("listing json: anything else is refused") {
     const auto listing = parse_listing_json(json);
     REQUIRE_FALSE(listing);
     CHECK(listing.error().code == std::errc::bad_message);
+    CHECK_FALSE(in_pieces(json, 1));
   }
 }
 

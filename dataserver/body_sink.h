@@ -6,10 +6,23 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "dataserver/reply.h"
 
 namespace skein {
+
+// Takes the beginning of an answer whose end is not known yet. What the client does not read is kept;
+// one that is far behind is waited for, for a bounded time. One thread at a time.
+class Outlet {
+ public:
+  virtual ~Outlet() = default;
+  // To a client that asked for it: the server is alive, the answer takes time.
+  virtual void still_working() = 0;
+  // The head of a reply whose body comes in pieces; it says nothing of their length.
+  virtual void begin(Reply head) = 0;
+  virtual void piece(std::string_view text) = 0;
+};
 
 class BodySink {
  public:
@@ -25,6 +38,9 @@ class BodySink {
 
   // Called once, after the last piece and when ready.
   virtual Reply finish() = 0;
+  // The same, in place of it; what comes first may go out already. If begin() was called, the reply
+  // is its end (Reply::in_pieces).
+  virtual Reply finish_into(Outlet&) { return finish(); }
 
   // finish() makes something visible that should be safe on the disk by then (sync_gate.h).
   virtual bool publishes() const { return false; }

@@ -13,6 +13,9 @@ namespace {
 
 // Longest a listing waits for the scan that another thread began.
 constexpr std::chrono::seconds kScanDeadline{60};
+// The same of one who is told that it goes on, and how often he is told.
+constexpr std::chrono::minutes kFollowedDeadline{10};
+constexpr std::chrono::milliseconds kTellEvery{250};
 
 // On kernels before 6.13 two changes within one timer tick leave the same mtime. A scan that began
 // less than this after the directory's last change may have missed a later one of that tick.
@@ -121,15 +124,29 @@ std::shared_ptr<DirectoryIndex::Cached> DirectoryIndex::cached(const std::string
   return fresh;
 }
 
-Result<DirectoryIndex::View> DirectoryIndex::listing(const ClusterPath& path) {
+// False: it does not end.
+bool DirectoryIndex::wait_for_scan(Cached& cached, ListingFollower* follower,
+                                   std::unique_lock<std::mutex>& lock) {
+  const auto free = [&] { return !cached.busy; };
+  if (!follower) return cached.scan_ended.wait_for(lock, kScanDeadline, free);
+  for (const Deadline end = Deadline::after(kFollowedDeadline); !end.passed();) {
+    if (cached.scan_ended.wait_for(lock, kTellEvery, free)) return true;
+    lock.unlock();
+    follower->going_on();
+    lock.lock();
+  }
+  return free();
+}
+
+Result<DirectoryIndex::View> DirectoryIndex::listing(const ClusterPath& path,
+                                                     ListingFollower* follower) {
   const auto fd = open_beneath(root_, path, O_RDONLY | O_DIRECTORY);
   if (!fd) return fd.error();
   const std::string key = path.text();
   const std::shared_ptr<Cached> entry = cached(key, true);
 
   std::unique_lock lock(entry->mutex);
-  const auto free = [&] { return !entry->busy; };
-  if (!entry->scan_ended.wait_for(lock, kScanDeadline, free)) {
+  if (!wait_for_scan(*entry, follower, lock)) {
     return Error{std::errc::timed_out, "listing of " + path.text() + " takes too long"};
   }
   // Under the lock, because a publish moves the believed mtime on; an open directory's attributes
@@ -145,7 +162,7 @@ Result<DirectoryIndex::View> DirectoryIndex::listing(const ClusterPath& path) {
   const bool has_parts = !entry->directories.empty() || !entry->growing.empty();
   if (!names_hold) {
     entry->scan_began = now;
-    scan_into(*entry, path, fd->get(), *found, lock);
+    scan_into(*entry, path, fd->get(), *found, follower, lock);
   } else if (has_parts && (entry->parts_stale || now - entry->parts_checked > kPartsTrust)) {
     entry->parts_checked = now;
     refresh_parts(*entry, fd->get(), lock);
@@ -165,14 +182,23 @@ Result<DirectoryIndex::View> DirectoryIndex::listing(const ClusterPath& path) {
 }
 
 void DirectoryIndex::scan_into(Cached& cached, const ClusterPath& path, int directory,
-                               const Found& found, std::unique_lock<std::mutex>& lock) {
+                               const Found& found, ListingFollower* follower,
+                               std::unique_lock<std::mutex>& lock) {
   cached.busy = true;
   cached.names_stale = false;
   cached.added_meanwhile.clear();
   cached.mtime_meanwhile_ns = 0;
+  const std::uint64_t generation = ++generations_;
+  std::optional<FollowedScan> following;
+  if (follower) {
+    const bool known = cached.scanned && cached.generation > 0;
+    following.emplace(*follower, etag_of(found, generation),
+                      known ? etag_of(cached.found, cached.generation) : std::string());
+  }
   lock.unlock();
   const std::int64_t began_ns = wall_ns();
-  auto scanned = scan(root_, directory, path, is_torn_);
+  auto scanned = following ? scan(root_, directory, path, is_torn_, *following)
+                           : scan(root_, directory, path, is_torn_);
   std::unordered_set<std::string_view> names;
   lock.lock();
   cached.scanned = scanned.ok();
@@ -186,11 +212,14 @@ void DirectoryIndex::scan_into(Cached& cached, const ClusterPath& path, int dire
   const std::size_t count_before = std::exchange(cached.settled_count, 0);
   cached.settled.reserve(before.size());
   for (const auto& [name, size] : scanned->settled) cached.append(name, file_entry(name, size));
+  bool complete = true;
   // Publishes during the scan: some of them it has seen.
   if (!cached.added_meanwhile.empty()) {
     for (const auto& [name, size] : scanned->settled) names.insert(name);
     for (const auto& added : cached.added_meanwhile) {
-      if (!names.contains(added.name)) cached.append(added.name, added.entry);
+      if (names.contains(added.name)) continue;
+      cached.append(added.name, added.entry);
+      complete = false;
     }
   }
   const bool same = cached.settled_count == count_before && cached.settled == before &&
@@ -202,7 +231,12 @@ void DirectoryIndex::scan_into(Cached& cached, const ClusterPath& path, int dire
   cached.parts_stale = false;
   cached.parts_checked = cached.scan_began;
   cached.scan_finished = now();
-  if (!same || cached.generation == 0) cached.changed(++generations_);
+  if (following && following->begun()) {
+    // What was sent has this number; with names that it lacks the listing is another one.
+    cached.changed(complete ? generation : ++generations_);
+  } else if (!same || cached.generation == 0) {
+    cached.changed(generation);
+  }
 }
 
 void DirectoryIndex::refresh_parts(Cached& cached, int directory,
@@ -263,8 +297,12 @@ DirectoryIndex::View DirectoryIndex::view_of(Cached& cached) {
     *text += '}';
     cached.json = std::move(text);
   }
-  return {cached.json, '"' + etag_prefix_ + '-' + std::to_string(cached.found.inode) + '-' +
-                           std::to_string(cached.generation) + '"'};
+  return {cached.json, etag_of(cached.found, cached.generation)};
+}
+
+std::string DirectoryIndex::etag_of(const Found& directory, std::uint64_t generation) const {
+  return '"' + etag_prefix_ + '-' + std::to_string(directory.inode) + '-' +
+         std::to_string(generation) + '"';
 }
 
 void DirectoryIndex::made_directory(const ClusterPath& path) {

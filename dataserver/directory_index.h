@@ -26,6 +26,7 @@
 #include "core/path.h"
 #include "dataserver/beneath.h"
 #include "dataserver/directory_scan.h"
+#include "dataserver/listing_follower.h"
 
 namespace skein {
 
@@ -43,9 +44,10 @@ class DirectoryIndex {
     std::shared_ptr<const std::string> json;
     std::string etag;  // with its quotes; equal for equal text while this server runs
   };
-  // Errors: no_such_file_or_directory, not_a_directory, permission_denied, others as open(2);
-  // timed_out (another thread's scan of this directory does not end).
-  Result<View> listing(const ClusterPath& path);
+  // `follower` may be null. One that was begun has all of the listing when this returns, in another
+  // order than the view. Errors: no_such_file_or_directory, not_a_directory, permission_denied,
+  // others as open(2); timed_out (another thread's scan of this directory does not end).
+  Result<View> listing(const ClusterPath& path, ListingFollower* follower = nullptr);
 
   // A file was published at `path`, whose parent is open as `directory`; `began` was taken before
   // the name appeared.
@@ -67,10 +69,12 @@ class DirectoryIndex {
   using Order = std::list<std::string>;
 
   std::shared_ptr<Cached> cached(const std::string& key, bool make);
+  bool wait_for_scan(Cached& cached, ListingFollower* follower, std::unique_lock<std::mutex>& lock);
   void scan_into(Cached& cached, const ClusterPath& path, int directory, const Found& found,
-                 std::unique_lock<std::mutex>& lock);
+                 ListingFollower* follower, std::unique_lock<std::mutex>& lock);
   void refresh_parts(Cached& cached, int directory, std::unique_lock<std::mutex>& lock);
   View view_of(Cached& cached);
+  std::string etag_of(const Found& directory, std::uint64_t generation) const;
   void make_room();
 
   const int root_;

@@ -30,17 +30,22 @@ bool wants_page(const RequestHead& request) {
   return page > other;
 }
 
+Reply directory_head(const std::string& etag) {
+  Reply reply;
+  reply.add_field("ETag", etag);
+  // Whoever keeps it has to ask again: directories change.
+  reply.add_field("Cache-Control", "no-cache");
+  reply.add_field("Vary", "Accept, Accept-Encoding");
+  return reply;
+}
+
 Reply directory_reply(const DirectoryIndex::View& view, const ClusterPath& path,
                       const RequestHead& request) {
   const bool page = wants_page(request);
   const Coding coding =
       view.json->size() < kMinPackedBytes ? Coding::kNone : choose_coding(request);
   const std::string etag = etag_of_form(view.etag, page, coding);
-  Reply reply;
-  reply.add_field("ETag", etag);
-  // Whoever keeps it has to ask again: directories change.
-  reply.add_field("Cache-Control", "no-cache");
-  reply.add_field("Vary", "Accept, Accept-Encoding");
+  Reply reply = directory_head(etag);
   if (client_has(request, etag)) {
     reply.status = 304;
     reply.bodiless = true;
@@ -54,7 +59,7 @@ Reply directory_reply(const DirectoryIndex::View& view, const ClusterPath& path,
     reply.add_field("Content-Type", "text/html; charset=utf-8");
     reply.add_field("Content-Security-Policy", kPagePolicy);
   } else {
-    reply.add_field("Content-Type", "application/json; charset=utf-8");
+    reply.add_field("Content-Type", kListingType);
   }
   if (coding != Coding::kNone) {
     auto packed = pack(*body, coding);

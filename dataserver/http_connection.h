@@ -93,6 +93,7 @@ class HttpConnection final : public Peer {
   void finish_request(Workbench& bench);
   void finish_pending(Workbench& bench);
   struct Request;
+  class PieceOutlet;
   void answer(Request request, Workbench& bench);
   void queue(Reply reply, const Request& request, Workbench& bench);
   enum class InputEnd { kOrderly, kBroken };

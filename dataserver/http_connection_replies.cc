@@ -3,8 +3,11 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
+#include <array>
+#include <charconv>
 #include <utility>
 
 namespace skein {
@@ -185,11 +188,64 @@ void HttpConnection::finish_pending(Workbench& bench) {
   }
 }
 
+// Puts pieces of a reply into the output, as chunks, and as many into the socket as that takes.
+class HttpConnection::PieceOutlet final : public Outlet {
+ public:
+  PieceOutlet(HttpConnection& connection, const Request& request, Workbench& bench)
+      : connection_(connection), request_(request), bench_(bench) {}
+
+  void still_working() override { add("HTTP/1.1 102 Processing\r\n\r\n"); }
+  void begin(Reply head) override {
+    head.chunked = true;
+    head.close = !request_.keep_alive;
+    add(reply_head(head, bench_.date.text(), false));
+  }
+  void piece(std::string_view text) override {
+    std::array<char, 20> size;
+    const auto end = std::to_chars(size.data(), size.data() + size.size(), text.size(), 16).ptr;
+    std::string chunk(size.data(), end);
+    chunk.append("\r\n").append(text).append("\r\n");
+    add(chunk);
+  }
+  // The reader is gone, or too far behind: all that it can be told is a closed connection.
+  bool lost() const { return lost_; }
+
+ private:
+  void add(std::string_view text) {
+    if (lost_ || connection_.deaf_) return;
+    connection_.output_.add(text);
+    lost_ = !connection_.send();
+    while (!lost_ && connection_.blocked_ && connection_.output_.bytes() > kMaxQueuedBytes) {
+      wait_for_reader();
+    }
+  }
+  // So long altogether, and a microsecond for each byte that is taken meanwhile.
+  void wait_for_reader() {
+    if (!patience_) patience_ = in(connection_.stall_);
+    pollfd p{connection_.fd(), POLLOUT, 0};
+    ::poll(&p, 1, Deadline::at(*patience_).poll_ms());
+    const std::uint64_t before = connection_.output_.sent_bytes();
+    lost_ = passed(patience_) || !connection_.send();
+    const auto taken = static_cast<std::int64_t>(connection_.output_.sent_bytes() - before);
+    *patience_ += std::chrono::microseconds(taken);
+  }
+
+  HttpConnection& connection_;
+  const Request& request_;
+  Workbench& bench_;
+  bool lost_ = false;
+  std::optional<TimePoint> patience_;
+};
+
 void HttpConnection::answer(Request request, Workbench& bench) {
   const bool unsafe = gate_ && gate_->failed() && request.sink->publishes();
+  PieceOutlet outlet(*this, request, bench);
   Reply reply = unsafe ? refusal(500, "the disk did not take what was written")
-                       : request.sink->finish();
-  if (!request.keep_alive) {
+                       : request.sink->finish_into(outlet);
+  const bool cut = reply.in_pieces == Reply::Pieces::kCut || outlet.lost();
+  deaf_ = deaf_ || cut;
+  if (outlet.lost()) output_.clear();
+  if (!request.keep_alive || cut) {
     reply.close = true;
     state_ = State::kFarewell;
     deadline_.reset();
@@ -207,6 +263,7 @@ void HttpConnection::answer(Request request, Workbench& bench) {
 void HttpConnection::queue(Reply reply, const Request& request, Workbench& bench) {
   metrics_.answered(request.verb, reply.status, std::chrono::steady_clock::now() - request.began);
   if (deaf_) return;
+  if (reply.in_pieces == Reply::Pieces::kWhole) return output_.add("0\r\n\r\n");
   output_.add(reply_head(reply, bench.date.text(), request.names_keep_alive));
   if (request.head_only || reply.bodiless) return;
   if (reply.shared) {

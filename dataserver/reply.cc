@@ -92,7 +92,9 @@ std::string reply_head(const Reply& reply, std::string_view date, bool keep_aliv
   head.append("HTTP/1.1 ").append(std::to_string(reply.status)).append(" ");
   head.append(reason(reply.status)).append("\r\nDate: ").append(date).append("\r\n");
   head.append(reply.fields);
-  if (!reply.bodiless) {
+  if (reply.chunked) {
+    head.append("Transfer-Encoding: chunked\r\n");
+  } else if (!reply.bodiless) {
     head.append("Content-Length: ").append(std::to_string(reply.body_bytes())).append("\r\n");
   }
   if (reply.close) {

@@ -32,6 +32,10 @@ struct Reply {
   std::string text;
   std::shared_ptr<const std::string> shared;
   std::vector<BodyPart> parts;
+  // It was sent in pieces before, and all that is left is to say so, or to close before its end.
+  enum class Pieces { kNone, kWhole, kCut };
+  Pieces in_pieces = Pieces::kNone;
+  bool chunked = false;   // head of one that is: Transfer-Encoding in place of a length
   bool bodiless = false;  // 304: no body and no Content-Length
   bool close = false;     // the connection ends after this reply
 

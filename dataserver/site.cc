@@ -8,6 +8,7 @@
 #include "dataserver/get_file.h"
 #include "dataserver/glob.h"
 #include "dataserver/piece_body.h"
+#include "dataserver/streamed_listing.h"
 
 namespace skein {
 namespace {
@@ -108,6 +109,9 @@ std::unique_ptr<BodySink> Site::begin(RequestHead request) {
   const auto head = std::make_shared<const RequestHead>(std::move(request));
   const auto plainly = [this, head, target = *target] { return get(*head, target); };
   if (auto sink = tables_.get(head, *target, plainly)) return sink;
+  if ((target->directory || target->path.is_root()) && wants_pieces(*head)) {
+    return std::make_unique<StreamedListing>(store_.index(), target->path, head);
+  }
   return answer_later(plainly);
 }
 

@@ -1,13 +1,9 @@
+// What is known of directories; how they are asked for is in directories_refreshing.cc.
 #include "cache/directories.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
-#include <optional>
-#include <set>
-#include <unordered_map>
 
-#include "cache/refresh.h"
+#include "cache/directories_state.h"
 
 namespace skein {
 namespace {
@@ -17,40 +13,13 @@ constexpr std::string_view kGrowingFolder = "_aggregate";  // docs/design.md, "A
 constexpr std::size_t kMostDirectories = 65536;
 // Until then a node that was not seen yet may still be on its way into the membership.
 constexpr std::chrono::seconds kDiscoveryTime{10};
-// A refresh takes the client's timeout and at most two waits for the tree.
-constexpr std::chrono::milliseconds kTreeTime{4000};
 constexpr std::size_t kMostDepth = kMaxPathBytes / 2;  // "a/a/a/..."
 
+Error no_such(std::string_view name) {
+  return {std::errc::no_such_file_or_directory, std::string(name) + ": no node lists it"};
+}
+
 }  // namespace
-
-struct Directories::Directory {
-  // Of the last refresh that came through.
-  std::optional<TimePoint> trusted_until;
-  std::uint64_t epoch = 0;    // State::epoch when the nodes were asked
-  std::uint64_t version = 0;  // ShareHeads::version of what was stored
-  std::vector<Node> missing;
-
-  bool in_full = false;         // distrusted: sealed files too
-  std::uint64_t distrusts = 0;  // counts them, so that one during a refresh is not lost
-
-  bool refreshing = false;
-  std::uint64_t rounds = 0;  // refreshes done
-  std::optional<Error> failure;  // of the last round
-
-  std::optional<bool> may_grow;
-};
-
-struct Directories::State {
-  explicit State(TimePoint now) : begun(now) {}
-  const TimePoint begun;
-
-  std::mutex mutex;  // guards everything below, the Directory objects included
-  std::condition_variable round_done;
-  std::unordered_map<Inode, std::shared_ptr<Directory>> directories;
-  NodeSnapshot members;
-  std::set<std::string> seen_alive;  // node keys
-  std::uint64_t epoch = 1;           // grows when all listings are to be asked for again
-};
 
 Directories::Directories(Tree& tree, NodeClient& client, Membership& membership, Options options)
     : tree_(tree),
@@ -87,13 +56,6 @@ std::shared_ptr<Directories::Directory> Directories::known_directory(Inode inode
   if (!directory) directory = std::make_shared<Directory>();
   return directory;
 }
-
-struct Directories::Trust {
-  bool fresh = false;
-  bool in_full = false;
-  std::uint64_t rounds = 0;
-  std::vector<Node> missing;
-};
 
 Directories::Trust Directories::trust_in(Inode inode, const Directory& directory) {
   Trust trust;
@@ -137,77 +99,37 @@ Result<TreeEntry> Directories::lookup(Inode inode, std::string_view name) {
   if (sealed) return *known;
   std::optional<Error> failure;
   if (!trust.fresh) {
-    if (auto refreshed = refresh(inode, *directory); !refreshed) failure = refreshed.error();
+    const auto passed = [&](const Opening& opening) { return opening.through >= name; };
+    const auto awaited = await(inode, directory, [&](const Opening& opening) {
+      return passed(opening) || opening.takes_long;
+    });
     known = tree_.lookup(inode, name);
+    if (!awaited) failure = awaited.error();
+    if (awaited && !known && !awaited->over && awaited->through < name) return ask_for(inode, name);
   }
   if (known) return *known;
   if (failure) return *failure;
-  return Error{std::errc::no_such_file_or_directory, std::string(name) + ": no node lists it"};
+  return no_such(name);
 }
 
-Result<std::vector<Node>> Directories::refresh(Inode inode) {
-  notice_membership();
-  return refresh(inode, *known_directory(inode));
-}
-
-Result<std::vector<Node>> Directories::refresh(Inode inode, Directory& directory) {
-  const Deadline deadline = Deadline::after(client_.timeout() + kTreeTime);
-  for (;;) {
-    Trust trust = trust_in(inode, directory);
-    if (trust.fresh) return std::move(trust.missing);
-    std::unique_lock lock(state_->mutex);
-    if (directory.rounds != trust.rounds) continue;  // one ended just now
-    if (!directory.refreshing) {
-      directory.refreshing = true;
-      lock.unlock();
-      return ask(inode, directory);
-    }
-    const auto done = [&] { return directory.rounds != trust.rounds; };
-    if (!state_->round_done.wait_until(lock, deadline.when(), done)) {
-      return Error{std::errc::timed_out, "list inode " + std::to_string(inode) +
-                                             ": waited for another's question in vain"};
-    }
-    if (directory.failure) return *directory.failure;
-    // Asked before somebody distrusted it: that answer is not good enough.
-    if (!directory.in_full) return directory.missing;
+// A listing of a large directory takes its time, one name does not.
+Result<TreeEntry> Directories::ask_for(Inode inode, std::string_view name) {
+  auto path = path_of(inode);
+  if (path) path = path->child(name);
+  if (!path) return path.error();
+  Error failure = no_such(name);
+  std::optional<Entry> found;
+  bool answered = false;
+  for (const auto& info : client_.stat_all(*membership_.nodes(), *path)) {
+    if (!info) failure = {std::errc::host_unreachable, info.error().what};
+    answered = answered || info.ok();
+    if (!info || !*info || (found && found->is_directory())) continue;
+    const auto size_bytes = static_cast<std::int64_t>((*info)->size_bytes);
+    found = (*info)->is_directory ? Entry{Entry::kDirectory, 0}
+                                  : Entry{0, (*info)->grows() ? -1 : size_bytes};
   }
-}
-
-// Precondition: directory.refreshing was set by this thread.
-Result<std::vector<Node>> Directories::ask(Inode inode, Directory& directory) {
-  const TimePoint begun = options_.now();
-  const auto trust = may_grow(inode, directory)
-                         ? std::min(options_.listing_trust, kGrowingTrust)
-                         : options_.listing_trust;
-  std::unique_lock lock(state_->mutex);
-  const bool in_full = directory.in_full;
-  const std::uint64_t distrusts = directory.distrusts;
-  const std::uint64_t epoch = state_->epoch;
-  lock.unlock();
-
-  const Refresh refresh{tree_, client_, membership_,
-                        [this](const std::string& node_key) { return has_left(node_key); }};
-  const auto path = directory_path(inode);
-  Result<Refresh::Outcome> outcome =
-      path ? refresh.run(inode, *path, in_full) : Result<Refresh::Outcome>(path.error());
-
-  lock.lock();
-  directory.refreshing = false;
-  ++directory.rounds;
-  directory.failure.reset();
-  if (!outcome) {
-    directory.failure = outcome.error();
-  } else {
-    directory.missing = outcome->missing;
-    directory.version = outcome->version;
-    directory.epoch = epoch;
-    directory.trusted_until = (outcome->complete ? begun : options_.now()) + trust;
-    if (distrusts == directory.distrusts) directory.in_full = false;
-  }
-  lock.unlock();
-  state_->round_done.notify_all();
-  if (!outcome) return outcome.error();
-  return std::move(outcome->missing);
+  if (found) return note_created(inode, name, *found);
+  return answered ? no_such(name) : failure;
 }
 
 bool Directories::has_left(const std::string& node_key) {

@@ -12,11 +12,17 @@
 // any more: it was stopped in good order. (If this process never saw it alive, only after 10 s:
 // discovery may not be through.)
 //
-// Thread-safe. A call that asks the nodes ends within about the client's timeout, plus 2 s if
-// another process is stopped in the middle of a change of the tree.
+// A listing that a node needs time for is brought to its end by a thread of its own, beyond the call
+// that began it: names of a directory that is listed for the first time are shown as they become
+// final (open(), names()), and one name of it is asked for by itself (lookup()).
+//
+// Thread-safe. A call that asks the nodes ends within about the client's timeout, plus 4 s for
+// others that are in the middle of a change of the tree; with ten listings under way that nodes need
+// time for, the next call waits for its own.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +30,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cache/background_threads.h"
 #include "cache/tree.h"
 #include "client/node_client.h"
 #include "client/union_listing.h"
@@ -58,6 +65,21 @@ class Directories {
   // answered; timed_out; as Tree's changes.
   Result<std::vector<Node>> refresh(Inode directory);
 
+  // refresh(), but it ends as soon as the first names are there. null: all names are stored.
+  class Opening;
+  Result<std::shared_ptr<const Opening>> open(Inode directory);
+  struct Names {
+    std::vector<NamedTreeEntry> names;
+    bool more = false;  // there may be names behind the last one
+  };
+  // Names after `after` ("" = from the start) in byte order, at most `most`; those that are stored
+  // while the directory is opened are waited for. Errors: as refresh().
+  Result<Names> names(Inode directory, const std::shared_ptr<const Opening>& opening,
+                      std::string_view after, std::size_t most);
+  // ShareHeads::version of what names() has given with `opening` (not null) to its end; 0 unless
+  // all of it came to be stored.
+  std::uint64_t version_of(const Opening& opening) const;
+
   // Cluster path of an inode, from the tree. Errors: no_such_file_or_directory (stale).
   Result<ClusterPath> path_of(Inode inode);
 
@@ -77,6 +99,8 @@ class Directories {
   struct Directory;
   struct State;
   struct Trust;
+  class Task;
+  using Enough = std::function<bool(const Opening&)>;
 
   void notice_membership();
   std::shared_ptr<Directory> known_directory(Inode inode);
@@ -84,14 +108,21 @@ class Directories {
   bool may_grow(Inode inode, Directory& directory);
   Result<ClusterPath> directory_path(Inode inode);  // not_a_directory if it is a file
   bool has_left(const std::string& node_key);
-  Result<std::vector<Node>> refresh(Inode inode, Directory& directory);
-  Result<std::vector<Node>> ask(Inode inode, Directory& directory);
+  struct Awaited;
+  Result<Awaited> await(Inode inode, const std::shared_ptr<Directory>& directory,
+                        const Enough& enough);
+  Result<std::vector<Node>> refresh(Inode inode, const std::shared_ptr<Directory>& directory);
+  void ask(std::unique_ptr<Task> task);
+  Result<TreeEntry> ask_for(Inode inode, std::string_view name);
 
   Tree& tree_;
   NodeClient& client_;
   Membership& membership_;
   const Options options_;
   const std::unique_ptr<State> state_;
+  // Last: they end before what they use. A directory of a million names that is not in memory takes
+  // a disk some ten seconds.
+  BackgroundThreads long_refreshes_{10};
 };
 
 }  // namespace skein

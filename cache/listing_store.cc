@@ -10,15 +10,15 @@ namespace {
 
 using Transaction = TableFile::Transaction;
 
-// A listing may be this much older than the moment it is stored: a refresh that meets a silent node
-// waits for it, and PYME's servers answer from a cache of one second.
+// A listing may be this much older than the moment when the nodes were asked: PYME's servers answer
+// from a cache of one second, and clocks of whole seconds are compared.
 constexpr std::int64_t kOwnWriteGrace_s = 5;
 constexpr std::size_t kDirectoryKeyBytes = 8;
 
 bool storable(std::string_view name) { return !name.empty() && name.size() <= kMaxNameBytes; }
 
 // Listing::find()'s rule for a name that stands twice: the directory comes second and wins.
-bool is_hidden(const std::vector<NamedEntry>& entries, std::size_t i) {
+bool is_hidden(std::span<const NamedEntry> entries, std::size_t i) {
   return i + 1 < entries.size() && entries[i + 1].name == entries[i].name;
 }
 
@@ -165,7 +165,7 @@ struct ListingStore::Changes {
 
 // Walks what is stored and what is to be stored side by side; both are sorted by name.
 ListingStore::Changes ListingStore::compare(const Listing& merged, bool complete,
-                                            std::int64_t now_s, std::string_view after) {
+                                            const Times& times, std::string_view after) {
   Changes changes;
   const std::vector<NamedEntry>& entries = merged.entries();
   const auto begin = std::upper_bound(
@@ -195,8 +195,8 @@ ListingStore::Changes ListingStore::compare(const Listing& merged, bool complete
     if (!record) return t_.damaged(), false;
     if (!take_new(&name)) return changes.step.more = true, false;
     if (next == entries.size() || entries[next].name != name) {
-      const std::int64_t age_s = now_s - record->entry.seen_s;
-      const bool young = age_s >= 0 && age_s < kOwnWriteGrace_s;
+      const bool young = record->entry.seen_s <= times.now_s &&
+                         times.asked_s - record->entry.seen_s < kOwnWriteGrace_s;
       if (record->unconfirmed && (!complete || young)) {
         changes.step.kept_unlisted |= complete;
       } else {
@@ -221,19 +221,41 @@ ListingStore::Changes ListingStore::compare(const Listing& merged, bool complete
 }
 
 ListingStore::Step ListingStore::replace_names(const Listing& merged, bool complete,
-                                               std::int64_t now_s, std::string_view after) {
-  Changes changes = compare(merged, complete, now_s, after);
+                                               const Times& times, std::string_view after) {
+  Changes changes = compare(merged, complete, times, after);
   for (const auto& [name, record] : changes.gone) {
     forget(record);
     t_.erase(Table::kNames, name_key(directory_, name));
   }
-  for (auto& [listed, record] : changes.updated) {
-    record.entry.entry = listed->entry;
-    record.unconfirmed = false;
-    t_.put(Table::kNames, name_key(directory_, listed->name), encode(record));
-  }
-  add(changes.added, now_s);
+  for (const auto& [listed, record] : changes.updated) update(*listed, record);
+  add(changes.added, times.now_s);
   return std::move(changes.step);
+}
+
+void ListingStore::update(const NamedEntry& listed, NameRecord record) {
+  record.entry.entry = listed.entry;
+  record.unconfirmed = false;
+  t_.put(Table::kNames, name_key(directory_, listed.name), encode(record));
+}
+
+void ListingStore::add_listed(std::span<const NamedEntry> names, std::int64_t now_s) {
+  std::vector<const NamedEntry*> added;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const NamedEntry& listed = names[i];
+    if (is_hidden(names, i) || !storable(listed.name)) continue;
+    const std::string key = name_key(directory_, listed.name);
+    const auto record = get_name(t_, key);
+    if (!record) {
+      added.push_back(&listed);
+    } else if (listed.entry.is_directory() != record->entry.entry.is_directory()) {
+      forget(*record);
+      t_.erase(Table::kNames, key);
+      added.push_back(&listed);
+    } else if (listed.entry != record->entry.entry || record->unconfirmed) {
+      update(listed, *record);
+    }
+  }
+  add(added, now_s);
 }
 
 void ListingStore::add(const std::vector<const NamedEntry*>& names, std::int64_t now_s) {

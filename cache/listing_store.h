@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,20 +54,29 @@ class ListingStore {
   TreeEntry put(std::string_view name, const Entry& entry, std::int64_t now_s);
   void remove(std::string_view name);
 
+  // Tree::add_listed().
+  void add_listed(std::span<const NamedEntry> names, std::int64_t now_s);
+
+  // Seconds since 1970.
+  struct Times {
+    std::int64_t now_s = 0;
+    std::int64_t asked_s = 0;  // when the nodes were asked
+  };
   // Tree::store_listing(), up to about `kMostChanges` changes behind the name `after`.
   struct Step {
     bool kept_unlisted = false;  // names that `merged` lacks were kept
     bool more = false;           // changes are left: go on behind `through`
     std::string through;
   };
-  Step replace_names(const Listing& merged, bool complete, std::int64_t now_s,
+  Step replace_names(const Listing& merged, bool complete, const Times& times,
                      std::string_view after);
   void replace_shares(const std::vector<StoredShare>& shares, bool forget_etags);
 
  private:
   struct Changes;
-  Changes compare(const Listing& merged, bool complete, std::int64_t now_s,
+  Changes compare(const Listing& merged, bool complete, const Times& times,
                   std::string_view after);
+  void update(const NamedEntry& listed, NameRecord record);
   void add(const std::vector<const NamedEntry*>& names, std::int64_t now_s);
   void forget(const NameRecord& record);
   void write_pieces(std::uint16_t slot, const Listing& listing);

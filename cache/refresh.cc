@@ -11,7 +11,7 @@ namespace {
 
 // Another process that stores the same directory in the same milliseconds again and again is no
 // reason to ask for ever: the last answer is stored whatever is there, or what is there is as good.
-constexpr int kMostRounds = 3;
+constexpr int kMostTries = 3;
 
 }  // namespace
 
@@ -19,7 +19,6 @@ constexpr int kMostRounds = 3;
 struct Refresh::Sorted {
   std::vector<StoredShare> fresh;    // listed now
   std::set<std::string> retained;    // node keys whose stored share holds
-  std::map<std::string, std::string> confirmed;  // retained and asked: the ETag that was confirmed
   std::vector<Node> missing;
   std::size_t answered = 0;
   std::size_t silent = 0;
@@ -31,38 +30,62 @@ struct Refresh::Sorted {
   }
 };
 
-Result<Refresh::Outcome> Refresh::run(Inode directory, const ClusterPath& path,
-                                      bool in_full) const {
-  for (int round = 1; round < kMostRounds; ++round) {
-    auto outcome = once(directory, path, in_full, false);
-    if (outcome || outcome.error().code != std::errc::resource_unavailable_try_again) {
-      return outcome;
-    }
+bool Refresh::advance(Deadline deadline) {
+  if (!round_) {
+    if (auto begun = begin(); !begun) return outcome_.emplace(begun.error()), true;
   }
-  return once(directory, path, in_full, true);
+  round_->advance(deadline);
+  takes_long_ = takes_long_ || round_->takes_long();
+  if (!round_->done()) return store_final(), false;
+  auto outcome = conclude(++tries_ == kMostTries);
+  round_.reset();
+  const bool beaten =
+      !outcome && outcome.error().code == std::errc::resource_unavailable_try_again;
+  if (beaten && tries_ < kMostTries) return false;
+  outcome_.emplace(std::move(outcome));
+  return true;
 }
 
-Result<Refresh::Outcome> Refresh::once(Inode directory, const ClusterPath& path, bool in_full,
-                                       bool overwrite) const {
-  auto heads = tree.share_heads(directory);
+Result<void> Refresh::begin() {
+  auto heads = parts_.tree.share_heads(directory_);
   if (!heads) return heads.error();
+  heads_ = std::move(*heads);
+  // With shares of before, a name that is final may have gone from one of them.
+  stores_final_ = heads_.etags.empty();
   std::map<std::string, std::string> etags;
-  if (!in_full) etags = heads->etags;
+  if (!in_full_) etags = heads_.etags;
   std::erase_if(etags, [](const auto& known) { return known.second.empty(); });
+  asked_ = parts_.membership.nodes();
+  asked_at_ = parts_.now();
+  round_ = parts_.client.begin_listing(asked_, path_, etags);
+  return {};
+}
 
-  const NodeSnapshot asked = membership.nodes();
-  Sorted sorted = sort(*heads, *asked, list_on_all(client, *asked, path, etags));
-  if (sorted.answered == 0) return without_answer(directory, path, *heads, sorted.missing);
+void Refresh::store_final() {
+  if (!stores_final_) return;
+  const std::vector<NamedEntry> names = round_->take_final();
+  if (names.empty()) return;
+  // Trouble of the tree shows again when all of it is stored.
+  stores_final_ = parts_.tree.add_listed(directory_, names).ok();
+  if (stores_final_) stored_through_ = names.back().name;
+}
+
+Result<Refresh::Outcome> Refresh::conclude(bool overwrite) {
+  Sorted sorted = sort(*asked_, shares_of(*asked_, round_->take_listings()));
+  if (sorted.answered == 0) return without_answer(std::move(sorted.missing));
   const bool complete = sorted.silent == 0;
   if (sorted.fresh.empty() && sorted.retained.empty() && sorted.missing.empty() &&
-      !path.is_root()) {
-    return gone(directory, path);
+      !path_.is_root()) {
+    return gone();
   }
-  if (!sorted.changed) return Outcome{std::move(sorted.missing), complete, heads->version};
+  if (!sorted.changed) return Outcome{std::move(sorted.missing), complete, heads_.version};
+  return store(std::move(sorted), complete, overwrite);
+}
 
+Result<Refresh::Outcome> Refresh::store(Sorted sorted, bool complete, bool overwrite) {
   std::vector<StoredShare> shares = std::move(sorted.fresh);
   if (!sorted.retained.empty()) {
-    auto stored = tree.shares(directory);
+    auto stored = parts_.tree.shares(directory_);
     if (!stored) return stored.error();
     for (StoredShare& share : *stored) {
       if (!sorted.retained.contains(share.node_key)) continue;
@@ -79,27 +102,28 @@ Result<Refresh::Outcome> Refresh::once(Inode directory, const ClusterPath& path,
   Tree::StoreOptions how;
   // A node that is set aside may hold what this client stored a moment ago.
   how.complete = complete && sorted.missing.empty();
-  if (!overwrite) how.expected_version = heads->version;
+  how.age = std::chrono::ceil<std::chrono::seconds>(parts_.now() - asked_at_);
+  if (!overwrite) how.expected_version = heads_.version;
   // A million names are 80 MB: most directories are on one node, and need no copy.
+  Tree& tree = parts_.tree;
   auto stored = shares.size() == 1
-                    ? tree.store_listing(directory, shares.front().listing, shares, how)
-                    : tree.store_listing(directory, merge(listings), shares, how);
+                    ? tree.store_listing(directory_, shares.front().listing, shares, how)
+                    : tree.store_listing(directory_, merge(listings), shares, how);
   const bool beaten =
       !stored && stored.error().code == std::errc::resource_unavailable_try_again;
   if (!stored && !(beaten && overwrite)) return stored.error();
-  auto now = tree.share_heads(directory);
+  auto now = tree.share_heads(directory_);
   if (!now) return now.error();
   return Outcome{std::move(sorted.missing), complete, now->version};
 }
 
-Refresh::Sorted Refresh::sort(const ShareHeads& heads, const NodeList& asked,
-                              std::vector<NodeShare> shares) const {
+Refresh::Sorted Refresh::sort(const NodeList& asked, std::vector<NodeShare> shares) const {
   Sorted sorted;
   std::set<std::string> asked_keys;
   for (const Node& node : asked) asked_keys.insert(node.key());
   for (NodeShare& share : shares) {
     const std::string key = share.node.key();
-    const bool known = heads.etags.contains(key);
+    const bool known = heads_.etags.contains(key);
     switch (share.kind) {
       case NodeShare::Kind::kListed:
         sorted.fresh.push_back({key, std::move(share.etag), std::move(share.listing)});
@@ -112,7 +136,7 @@ Refresh::Sorted Refresh::sort(const ShareHeads& heads, const NodeList& asked,
         sorted.changed |= known;
         break;
       case NodeShare::Kind::kSilent:
-        if (share.error) membership.report_failure(key, *share.error);
+        if (share.error) parts_.membership.report_failure(key, *share.error);
         if (known) sorted.retained.insert(key);
         sorted.missing.push_back(share.node);
         ++sorted.silent;
@@ -121,11 +145,11 @@ Refresh::Sorted Refresh::sort(const ShareHeads& heads, const NodeList& asked,
     ++sorted.answered;
   }
   std::map<std::string, Node> named;
-  for (const NodeState& state : membership.states()) named.emplace(state.node.key(), state.node);
-  for (const auto& [key, etag] : heads.etags) {
+  for (const NodeState& state : parts_.membership.states()) named.emplace(state.node.key(), state.node);
+  for (const auto& [key, etag] : heads_.etags) {
     if (asked_keys.contains(key)) continue;
     const auto node = named.find(key);
-    if (node == named.end() && has_left(key)) {
+    if (node == named.end() && parts_.has_left(key)) {
       sorted.changed = true;
       continue;
     }
@@ -136,30 +160,28 @@ Refresh::Sorted Refresh::sort(const ShareHeads& heads, const NodeList& asked,
   }
   // Set aside or not proven yet, and never heard about this directory: still part of the cluster.
   for (const auto& [key, node] : named) {
-    if (!asked_keys.contains(key) && !heads.etags.contains(key)) sorted.missing.push_back(node);
+    if (!asked_keys.contains(key) && !heads_.etags.contains(key)) sorted.missing.push_back(node);
   }
   return sorted;
 }
 
-Result<Refresh::Outcome> Refresh::without_answer(Inode directory, const ClusterPath& path,
-                                                 const ShareHeads& heads,
-                                                 std::vector<Node> missing) const {
-  if (heads.etags.empty()) {
-    auto known = tree.names(directory, "", 1);
+Result<Refresh::Outcome> Refresh::without_answer(std::vector<Node> missing) const {
+  if (heads_.etags.empty()) {
+    auto known = parts_.tree.names(directory_, "", 1);
     if (!known) return known.error();
-    if (known->empty()) {
-      return Error{std::errc::host_unreachable, "list /" + path.text() + ": no node answered"};
+    if (known->empty() || !stored_through_.empty()) {
+      return Error{std::errc::host_unreachable, "list /" + path_.text() + ": no node answered"};
     }
   }
-  return Outcome{std::move(missing), false, heads.version};
+  return Outcome{std::move(missing), false, heads_.version};
 }
 
 // Every node answered that it has no such directory.
-Result<Refresh::Outcome> Refresh::gone(Inode directory, const ClusterPath& path) const {
-  if (const auto place = tree.place(directory)) {
-    if (auto removed = tree.remove(place->parent, place->name); !removed) return removed.error();
+Result<Refresh::Outcome> Refresh::gone() const {
+  if (const auto place = parts_.tree.place(directory_)) {
+    if (auto removed = parts_.tree.remove(place->parent, place->name); !removed) return removed.error();
   }
-  return Error{std::errc::no_such_file_or_directory, "list /" + path.text() + ": no node has it"};
+  return Error{std::errc::no_such_file_or_directory, "list /" + path_.text() + ": no node has it"};
 }
 
 }  // namespace skein

@@ -134,11 +134,30 @@ class LmdbTree : public Tree {
       auto written = store_->write(
           [&](Transaction& t) {
             progress = before;
-            store_step(t, directory, merged, shares, options.complete, progress);
+            store_step(t, directory, merged, shares, options, progress);
           },
           before.first ? TreeStore::Bound::kLater : TreeStore::Bound::kNow);
       if (!written) return written;
     } while (progress.step.more);
+    return {};
+  }
+
+  Result<void> add_listed(Inode directory, std::span<const NamedEntry> names) override {
+    while (!names.empty()) {
+      const auto step = names.first(std::min(names.size(), kMostChanges));
+      // The store_listing() to come minds the file's bound.
+      auto written = store_->write(
+          [&](Transaction& t) {
+            Numbers numbers(t, highest_);
+            ListingStore listing(t, numbers, directory);
+            if (!listing.directory_is_known()) return t.give_up(unknown(directory));
+            listing.add_listed(step, now_s());
+            numbers.keep();
+          },
+          TreeStore::Bound::kLater);
+      if (!written) return written;
+      names = names.subspan(step.size());
+    }
     return {};
   }
 
@@ -191,7 +210,8 @@ class LmdbTree : public Tree {
   // Names are true one by one, so they may be stored in several transactions; the shares come with
   // the last one. Until then the old ETags stand, and an unfinished listing is asked for again.
   void store_step(Transaction& t, Inode directory, const Listing& merged,
-                  const std::vector<StoredShare>& shares, bool complete, Progress& progress) {
+                  const std::vector<StoredShare>& shares, const StoreOptions& options,
+                  Progress& progress) {
     Numbers numbers(t, highest_);
     ListingStore listing(t, numbers, directory);
     if (!listing.directory_is_known()) return t.give_up(unknown(directory));
@@ -205,7 +225,9 @@ class LmdbTree : public Tree {
     }
     progress.first = *tree;
     progress.version = listing.version();
-    progress.step = listing.replace_names(merged, complete, now_s(), progress.step.through);
+    const std::int64_t now = now_s();
+    const ListingStore::Times times{now, now - options.age.count()};
+    progress.step = listing.replace_names(merged, options.complete, times, progress.step.through);
     progress.kept_unlisted |= progress.step.kept_unlisted;
     if (!progress.step.more) listing.replace_shares(shares, progress.kept_unlisted);
     numbers.keep();

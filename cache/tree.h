@@ -13,6 +13,7 @@
 // or fails, the process goes on with a tree of its own in memory.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -102,6 +103,8 @@ class Tree {
   struct StoreOptions {
     // False: some node did not answer, so that a name put here may be on it.
     bool complete = true;
+    // Since the nodes were asked.
+    std::chrono::seconds age{0};
     // Version of share_heads() when the nodes were asked. If somebody stored since then, what they
     // stored may be newer: error resource_unavailable_try_again, the shares stay as they are.
     // (Without it, the same error if that happens in the middle of a very large listing.)
@@ -112,9 +115,10 @@ class Tree {
   // directory the directory wins. Only differences to what is stored are written; of very many,
   // some may be visible before the others.
   //
-  // A name put() here and never listed stays for 5 s although `merged` lacks it, because the
-  // listing may be older than the write; the ETags are then stored as "", so that the nodes are
-  // asked in full once more. Without `complete` it stays in any case.
+  // A name put() here less than 5 s before the nodes were asked, or after it, and never listed stays
+  // although `merged` lacks it, because the listing may be older than the write; the ETags are then
+  // stored as "", so that the nodes are asked in full once more. Without `complete` it stays in any
+  // case.
   virtual Result<void> store_listing(Inode directory, const Listing& merged,
                                      const std::vector<StoredShare>& shares,
                                      const StoreOptions& options) = 0;
@@ -122,6 +126,9 @@ class Tree {
                              const std::vector<StoredShare>& shares) {
     return store_listing(directory, merged, shares, StoreOptions{});
   }
+  // Of a listing that is not at its end: adds and updates these names, sorted as in a Listing, as
+  // store_listing() will, and takes none away.
+  virtual Result<void> add_listed(Inode directory, std::span<const NamedEntry> names) = 0;
   virtual Result<std::vector<StoredShare>> shares(Inode directory) = 0;
   virtual Result<ShareHeads> share_heads(Inode directory) = 0;
 

@@ -53,7 +53,7 @@ class Run {
 
   void step() {
     const Inode directory = any_directory();
-    switch (random_() % 12) {
+    switch (random_() % 13) {
       case 0:
         if (random_() % 4 == 0) reopen();
         return;
@@ -67,6 +67,8 @@ class Run {
       }
       case 3: case 4: case 5:
         return store_listing(directory);
+      case 6:
+        return add_listed(directory);
       default:
         return put(directory);
     }
@@ -158,30 +160,15 @@ class Run {
     model_.set(directory, name, {check_new(*stored, entry), true});
   }
 
-  void store_listing(Inode directory) {
-    std::vector<StoredShare> shares;
-    for (const char* node : {"node1", "node2", "node3"}) {
-      if (random_() % 3 == 0) continue;
-      shares.push_back({node, "e" + std::to_string(random_()), any_listing()});
-    }
-    std::vector<const Listing*> listings;
-    for (const StoredShare& share : shares) listings.push_back(&share.listing);
-    const Listing merged = merge(listings);
-    Tree::StoreOptions options;
-    options.complete = random_() % 3 != 0;
-    REQUIRE(tree_->store_listing(directory, merged, shares, options));
+  void add_listed(Inode directory) {
+    const Listing some = any_listing();
+    REQUIRE(tree_->add_listed(directory, some.entries()));
+    set_listed(directory, some, model_.directories[directory]);
+  }
 
-    bool kept = false;
-    const auto before = model_.directories[directory];
-    for (const auto& [name, known] : before) {
-      if (merged.find(name)) continue;
-      const bool young = now_s_ - known.entry.seen_s < 5;
-      if (known.unconfirmed && (young || !options.complete)) {
-        kept |= options.complete;
-      } else {
-        model_.remove(directory, name);
-      }
-    }
+  // `before`: the names of the directory.
+  void set_listed(Inode directory, const Listing& merged,
+                  const std::map<std::string, ModelName> before) {
     for (const NamedEntry& listed : merged.entries()) {
       const Entry entry = *merged.find(listed.name);  // the directory, if it stands twice
       const auto known = before.find(listed.name);
@@ -195,6 +182,34 @@ class Run {
         model_.set(directory, listed.name, {check_new(stored, entry), false});
       }
     }
+  }
+
+  void store_listing(Inode directory) {
+    std::vector<StoredShare> shares;
+    for (const char* node : {"node1", "node2", "node3"}) {
+      if (random_() % 3 == 0) continue;
+      shares.push_back({node, "e" + std::to_string(random_()), any_listing()});
+    }
+    std::vector<const Listing*> listings;
+    for (const StoredShare& share : shares) listings.push_back(&share.listing);
+    const Listing merged = merge(listings);
+    Tree::StoreOptions options;
+    options.complete = random_() % 3 != 0;
+    options.age = std::chrono::seconds(random_() % 4 == 0 ? random_() % 10 : 0);
+    REQUIRE(tree_->store_listing(directory, merged, shares, options));
+
+    bool kept = false;
+    const auto before = model_.directories[directory];
+    for (const auto& [name, known] : before) {
+      if (merged.find(name)) continue;
+      const bool young = now_s_ - options.age.count() - known.entry.seen_s < 5;
+      if (known.unconfirmed && (young || !options.complete)) {
+        kept |= options.complete;
+      } else {
+        model_.remove(directory, name);
+      }
+    }
+    set_listed(directory, merged, before);
     model_.shares[directory].clear();
     for (StoredShare& share : shares) {
       if (kept) share.etag.clear();

@@ -2,9 +2,9 @@
 
 namespace skein {
 
-DirectoryStream::DirectoryStream(MountedTree& tree, Inode directory,
+DirectoryStream::DirectoryStream(MountedTree& tree, Inode directory, MountedTree::Opening opening,
                                  std::vector<std::pair<std::string, Unsealed::Session>> unsealed)
-    : tree_(tree), directory_(directory) {
+    : tree_(tree), directory_(directory), opening_(std::move(opening)) {
   if (const auto path = tree_.path_of(directory)) may_grow_ = may_grow(*path);
   for (const auto& [name, session] : unsealed) unsealed_names_.insert(name);
   unsealed_ = std::move(unsealed);
@@ -17,24 +17,31 @@ void DirectoryStream::rewind() {
 }
 
 Result<void> DirectoryStream::load_page(std::size_t page) {
-  auto names = tree_.names(directory_, pages_[page].after, kPageNames);
-  if (!names) return names.error();
-  const std::string last_name = names->empty() ? std::string() : names->back().name;
+  auto read = tree_.names(directory_, opening_, pages_[page].after, kPageNames);
+  if (!read) return read.error();
+  const std::string last_name = read->names.empty() ? std::string() : read->names.back().name;
   items_.clear();
-  for (NamedTreeEntry& found : *names) {
+  const bool read_before = page + 1 < pages_.size();
+  for (NamedTreeEntry& found : read->names) {
+    // A page may have been shorter when it was read as the names came.
+    if (read_before && found.name > pages_[page + 1].after) break;
     if (unsealed_names_.contains(found.name)) continue;
     if (directory_ == kRootInode && found.name == kPrivateFolder) continue;
     Shown shown = tree_.show(found.entry, nullptr);
     if (may_grow_ && shown.kind == Shown::Kind::kSealed) shown.kind = Shown::Kind::kGrowing;
     items_.push_back({std::move(found.name), shown});
   }
-  last_page_ = names->size() < kPageNames;
+  last_page_ = !read->more && !read_before;
   current_ = page;
   loaded_ = true;
   if (!last_page_ && page + 1 == pages_.size()) {
     pages_.push_back({last_name, pages_[page].first + items_.size()});
   }
   return {};
+}
+
+std::uint64_t DirectoryStream::read_version() const {
+  return opening_ && loaded_ && last_page_ ? tree_.listing_version(opening_) : 0;
 }
 
 Result<bool> DirectoryStream::load(std::uint64_t position) {

@@ -1,6 +1,7 @@
-// One open directory, read in order: the stored names page by page, then the mount's own unsealed
-// files. Positions are stable while it is open, as readdir(3) promises: of a directory that changes
-// meanwhile, names that stay are given exactly once. One thread at a time: whoever holds mutex().
+// One open directory, read in order: the stored names page by page, as they come if it is listed for
+// the first time, then the mount's own unsealed files. Positions are stable while it is open, as
+// readdir(3) promises: of a directory that changes meanwhile, names that stay are given exactly once.
+// One thread at a time: whoever holds mutex().
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "fuse/mounted_tree.h"
 
@@ -18,7 +20,7 @@ class DirectoryStream {
  public:
   static constexpr std::size_t kPageNames = 1024;
 
-  DirectoryStream(MountedTree& tree, Inode directory,
+  DirectoryStream(MountedTree& tree, Inode directory, MountedTree::Opening opening,
                   std::vector<std::pair<std::string, Unsealed::Session>> unsealed);
 
   struct Item {
@@ -32,6 +34,12 @@ class DirectoryStream {
   void rewind();
 
   Inode directory() const { return directory_; }
+  // ShareHeads::version of the names, if they became known while they were read and all of them were
+  // read; else 0.
+  std::uint64_t read_version() const;
+  // No unsealed file was in it when it was opened.
+  bool settled() const { return unsealed_.empty(); }
+  TimePoint opened() const { return opened_; }
   // Held by the reader over its calls: one descriptor may be read by several threads.
   std::mutex& mutex() { return mutex_; }
 
@@ -44,6 +52,8 @@ class DirectoryStream {
 
   MountedTree& tree_;
   const Inode directory_;
+  const MountedTree::Opening opening_;
+  const TimePoint opened_ = std::chrono::steady_clock::now();
   bool may_grow_ = false;
   std::vector<std::pair<std::string, Unsealed::Session>> unsealed_;
   Item given_;  // one of unsealed_, as it was when asked for

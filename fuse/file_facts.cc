@@ -82,11 +82,11 @@ Result<std::string> FileFacts::series(Inode inode) {
   FrameCount count;
   std::string after;
   for (;;) {
-    const auto page = tree_.names(inode, after, kPageNames);
+    const auto page = tree_.names(inode, nullptr, after, kPageNames);
     if (!page) return page.error();
-    for (const NamedTreeEntry& entry : *page) count.add(entry.name);
-    if (page->size() < kPageNames) break;
-    after = page->back().name;
+    for (const NamedTreeEntry& entry : page->names) count.add(entry.name);
+    if (!page->more) break;
+    after = page->names.back().name;
   }
   return count.is_series() ? count.text() : std::string();
 }

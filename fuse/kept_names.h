@@ -25,12 +25,16 @@ class KeptNames {
   // without a request of the kernel. `trust`: how long an entry of it is believed; with names kept
   // for longer, each entry would have to be looked up one by one.
   bool keep(Inode directory, std::uint64_t version, bool settled, std::chrono::milliseconds trust);
+  // It was opened before its listing had a version, and that came to be `version`; no unsealed file
+  // was in it.
+  void gave(Inode directory, std::uint64_t version, TimePoint opened);
 
  private:
   struct Given {
     std::uint64_t version = 0;
     TimePoint when{};
   };
+  Given& given_to(Inode directory);  // precondition: the mutex is held
 
   const Clock now_;
 

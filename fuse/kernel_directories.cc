@@ -15,14 +15,15 @@ DirectoryStream& directory_of(fuse_file_info* info) {
 
 void on_opendir(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
   KernelRequests& parts = parts_of(request);
-  const auto refreshed = parts.tree.refresh(inode);
-  if (!refreshed) return fail(request, refreshed.error());
+  auto opening = parts.tree.open(inode);
+  if (!opening) return fail(request, opening.error());
   // Before the names are read: what is stored meanwhile has another version.
-  const std::uint64_t version = parts.tree.listing_version(inode);
+  const std::uint64_t version = *opening ? 0 : parts.tree.listing_version(inode);
   auto unsealed = parts.unsealed.in_directory(inode);
   info->cache_readdir = 1;
   info->keep_cache = parts.kept_names.keep(inode, version, unsealed.empty(), entry_trust(parts));
-  auto stream = std::make_unique<DirectoryStream>(parts.tree, inode, std::move(unsealed));
+  auto stream = std::make_unique<DirectoryStream>(parts.tree, inode, std::move(*opening),
+                                                  std::move(unsealed));
   const DirectoryStream* const open = stream.get();
   info->fh = reinterpret_cast<std::uint64_t>(open);
   // Before the reply: RELEASEDIR may come at once.
@@ -80,6 +81,13 @@ class DirectoryReply {
   const bool plus_;
 };
 
+// Names that became known while they were read have a version only now.
+void given_to_the_end(KernelRequests& parts, const DirectoryStream& stream) {
+  const std::uint64_t version = stream.read_version();
+  if (version == 0 || !stream.settled()) return;
+  parts.kept_names.gave(stream.directory(), version, stream.opened());
+}
+
 void read_directory(fuse_req_t request, std::size_t size, off_t offset, fuse_file_info* info,
                     bool plus) {
   DirectoryStream& stream = directory_of(info);
@@ -97,6 +105,7 @@ void read_directory(fuse_req_t request, std::size_t size, off_t offset, fuse_fil
       lock.unlock();
       return fail(request, item.error());
     }
+    if (item && *item == nullptr) given_to_the_end(parts_of(request), stream);
     if (!item || *item == nullptr) break;
     if (!reply.add(**item, stream.directory(), position + 1)) break;
   }

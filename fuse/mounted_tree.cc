@@ -338,11 +338,21 @@ std::uint64_t MountedTree::listing_version(Inode directory) {
   return heads ? heads->version : 0;
 }
 
-Result<std::vector<NamedTreeEntry>> MountedTree::names(Inode directory, std::string_view after,
-                                                       std::size_t most) {
+Result<MountedTree::Opening> MountedTree::open(Inode directory) {
   auto tree = tree_directory(directory);
   if (!tree) return tree.error();
-  return parts_.directories.tree().names(*tree, after, most);
+  return parts_.directories.open(*tree);
+}
+
+std::uint64_t MountedTree::listing_version(const Opening& opening) {
+  return parts_.directories.version_of(*opening);
+}
+
+Result<Directories::Names> MountedTree::names(Inode directory, const Opening& opening,
+                                              std::string_view after, std::size_t most) {
+  auto tree = tree_directory(directory);
+  if (!tree) return tree.error();
+  return parts_.directories.names(*tree, opening, after, most);
 }
 
 void MountedTree::distrust_parent_of(Inode inode) {

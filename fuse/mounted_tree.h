@@ -89,11 +89,16 @@ class MountedTree {
   Result<ClusterPath> path_of(Inode inode);
   // Asks the nodes anew if the listing is too old. The nodes whose share is missing or stale.
   Result<std::vector<Node>> refresh(Inode directory);
-  // ShareHeads::version of what names() gives; 0 unknown.
+  // refresh(), but it ends as soon as there are names to be read; see Directories::open().
+  using Opening = std::shared_ptr<const Directories::Opening>;
+  Result<Opening> open(Inode directory);
+  // ShareHeads::version of the stored names; 0 unknown.
   std::uint64_t listing_version(Inode directory);
-  // At most `most` names of the stored directory after `after`, in byte order.
-  Result<std::vector<NamedTreeEntry>> names(Inode directory, std::string_view after,
-                                            std::size_t most);
+  // The same of what was read with `opening`, which is not null, to its end.
+  std::uint64_t listing_version(const Opening& opening);
+  // At most `most` names after `after`, in byte order. `opening` may be null.
+  Result<Directories::Names> names(Inode directory, const Opening& opening, std::string_view after,
+                                   std::size_t most);
   // A file that the tree believes in was not found.
   void distrust_parent_of(Inode inode);
 

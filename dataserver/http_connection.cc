@@ -221,8 +221,10 @@ HttpConnection::Step HttpConnection::begin_request(RequestHead head, Workbench& 
   drain_input();
   const bool writes =
       request_.verb == Metrics::Verb::kPut || request_.verb == Metrics::Verb::kPost;
-  if (writes && framing.kind == BodyFraming::Kind::kLength &&
-      framing.length < kGulpBytes / 2) {
+  // What is whole in the buffer is taken from there first: the less is left, the less is moved to
+  // make room.
+  if (writes && framing.kind == BodyFraming::Kind::kLength && framing.length < kGulpBytes / 2 &&
+      framing.length > stream_.buffered().size()) {
     gulp();
   }
   request_.sink = site_.begin(std::move(head));

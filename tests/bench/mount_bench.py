@@ -12,7 +12,8 @@ import threading
 import time
 
 from measure import Figures, Workplace, build, load, print_table, rounds, warm_memory
-from mount_room import (GIB, HEADER, KIB, MIB, drop_caches, files, remove, room, row, skein_mount)
+from mount_room import (GIB, HEADER, KIB, MIB, drop_caches, files, fresh_ext4, remove, room, row,
+                        skein_mount)
 
 
 def sequential(quick):
@@ -21,7 +22,7 @@ def sequential(quick):
     with Workplace("disk") as place, room(place, 1, mounts) as (folders, _):
         def write(name, turn):
             os.sync()  # what the disk still has to write would slow the next writer
-            warm_memory(size + size // 2)
+            warm_memory(place, size + size // 2)
             speed = files("write", folders[name] / f"{name}{turn}", size)["mb_per_s"]
             if turn > 0:
                 remove(place, f"{name}{turn}")
@@ -65,8 +66,7 @@ def create(quick):
     goals = {64 * KIB: (2000, "0.5 of native, ahead of mergerfs"),
              8 * MIB: (50 if quick else 200, "0.9 of native, ahead of mergerfs")}
     rows = []
-    # Deleted at the end: after mass deletes, creates cost 0.5-1 ms.
-    with Workplace("disk") as whole:
+    with Workplace("disk") as disk, fresh_ext4(disk) as whole:
         for size, (count, goal) in goals.items():
             # Of large files the node is asked too seldom to show how many there are.
             for nodes in (1, 3) if size < MIB else (1,):
@@ -76,7 +76,7 @@ def create(quick):
                     def sample(name, turn):
                         folder = folders[name] / f"{name}{turn}"
                         folder.mkdir()
-                        warm_memory(min(size * count + size * count // 2, 3 * GIB))
+                        warm_memory(place, 3 * size * count if size < MIB else 3 * GIB)
                         taken = files("create", folder, size, count)["per_s"]
                         if size < MIB:
                             os.sync()
@@ -121,7 +121,7 @@ def remote(quick):
             return files("read", mount / "big")["mb_per_s"]
 
         def write(name, turn):
-            warm_memory(3 * size)
+            warm_memory(place, 3 * size)
             if name == "curl":
                 return curl_put(f"{url}put{turn}", body)
             speed = files("write", mount / f"put-{turn}", size)["mb_per_s"]
@@ -263,7 +263,7 @@ def series(quick):
             if turn % 2:
                 watchers = [Watcher(folders["skein"] / name, place / "node0" / name, reads)
                             for reads in (False, True, True)]
-            warm_memory(GIB)
+            warm_memory(place, GIB)
             for watcher in watchers:
                 watcher.start()
             taken = load("put", "127.0.0.1", servers[0].port, name, Watcher.FRAME, count, 1)

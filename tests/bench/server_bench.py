@@ -79,7 +79,7 @@ def put_rows(table, kind, servers, roots, size, count, connections):
         folder = roots[name] / secrets.token_hex(8)
         folder.mkdir()
         folder.chmod(0o777)
-        warm_memory(max(GIB, 2 * size * count))
+        warm_memory(roots[name], max(GIB, 2 * size * count))
         taken = load("put", "127.0.0.1", servers[name].port, folder.name, size, count, connections)
         if kind == "tmpfs":
             shutil.rmtree(folder)

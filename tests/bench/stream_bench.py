@@ -67,7 +67,7 @@ def rate_row(servers, kind, size, count, turns):
         prefix = f"f{size}-{turn}-{mode}-{whom}"
         for server in servers[whom]:
             (server.root / prefix).mkdir()
-        warm_memory(size * count + QUEUE_BYTES)
+        warm_memory(servers[whom][0].root, size * count + QUEUE_BYTES)
         got = load(mode, size, count, 0, prefix, ports(servers[whom]), check=True)
         for server in servers[whom]:
             if kind == "tmpfs":
@@ -120,7 +120,7 @@ def paced(title, kind, seconds, share, disturb=None):
     size = 8 * MIB
     with Workplace(kind) as place, running(place, "skein") as servers:
         with removing_old(servers, "measure"):
-            warm_memory(NODES * FRAMES_LEFT * size)
+            warm_memory(place, NODES * FRAMES_LEFT * size)
             measured = load("live", size, 1500, 0, "measure", ports(servers), check=True)
         rate = measured["mb_per_s"] * 1e6 * share
         with removing_old(servers, "paced"), contextlib.ExitStack() as stack:

@@ -98,9 +98,15 @@ Result<Fd> open_beneath(int root, const ClusterPath& path, int flags, mode_t mod
 }
 
 Result<Fd> open_directory(int root, const ClusterPath& path, Missing missing) {
-  auto fd = open_beneath(root, path, O_PATH | O_DIRECTORY);
-  const bool absent = !fd && fd.error().code == std::errc::no_such_file_or_directory;
-  return absent && missing == Missing::kMake ? make_path(root, path) : std::move(fd);
+  for (int i = 0;; ++i) {
+    auto fd = open_beneath(root, path, O_PATH | O_DIRECTORY);
+    const auto absent = [](const Result<Fd>& opened) {
+      return !opened && opened.error().code == std::errc::no_such_file_or_directory;
+    };
+    if (!absent(fd) || missing == Missing::kFail) return fd;
+    auto made = make_path(root, path);
+    if (!absent(made) || i == kMostRemovals) return made;
+  }
 }
 
 Result<Found> found_at(int fd) {

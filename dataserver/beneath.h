@@ -20,6 +20,10 @@ namespace skein {
 // folder.
 Result<Fd> open_beneath(int root, const ClusterPath& path, int flags, mode_t mode = 0);
 
+// An empty directory may be removed, by hand or by another client, between its look-up and its use.
+// Who needs it looks it up and makes it anew at most so often.
+inline constexpr int kMostRemovals = 10;
+
 // The directory at `path`, for use as a base (O_PATH). With kMake, missing ones are made on the
 // way (mode 0755). Errors: not_a_directory when a file is in the way, others as open(2), mkdir(2).
 enum class Missing { kFail, kMake };

@@ -28,6 +28,12 @@ constexpr mode_t kStagedMode = 0600;
 constexpr std::chrono::seconds kFlushDeadline{60};
 constexpr mode_t kPublishedMode = 0440;  // what PYME's server gives its files
 
+// What the kernel says to who uses a directory that was removed. Of a stage, ext4 says EPERM.
+bool may_be_removal(const Error& error) {
+  return error.code == std::errc::no_such_file_or_directory ||
+         error.code == std::errc::operation_not_permitted;
+}
+
 Error exists(const ClusterPath& path) {
   return {std::errc::file_exists, path.text() + ": file exists"};
 }
@@ -218,6 +224,14 @@ Result<void> FileStore::check(const ClusterPath& path, std::uint64_t size_bytes)
 
 Result<StagedFile> FileStore::stage(const ClusterPath& path, std::uint64_t size_bytes,
                                     NameCheck name_check) {
+  for (int i = 0;; ++i) {
+    auto staged = try_stage(path, size_bytes, name_check);
+    if (staged || i == kMostRemovals || !may_be_removal(staged.error())) return staged;
+  }
+}
+
+Result<StagedFile> FileStore::try_stage(const ClusterPath& path, std::uint64_t size_bytes,
+                                        NameCheck name_check) {
   auto place = place_for(root_.get(), path);
   if (!place) return place.error();
   const auto room = check_space(size_bytes);
@@ -251,17 +265,13 @@ Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
   if (path.is_root()) return exists(path);
   const auto began = DirectoryIndex::now();
   Result<Fd> directory = staged.take_parent(path.parent());
-  if (!directory->valid()) {
-    directory = open_directory(root_.get(), path.parent(), Missing::kMake);
-    if (directory) index_.made_directory(path.parent());
-  }
-  if (!directory) return as_taken(directory.error(), path);
-  auto linked = link(staged, path, directory->get());
-  if (!linked && linked.error().code == std::errc::no_such_file_or_directory) {
-    // Removed since it was found: an empty one may be.
-    directory = open_directory(root_.get(), path.parent(), Missing::kMake);
-    if (!directory) return as_taken(directory.error(), path);
-    index_.made_directory(path.parent());
+  Result<std::uint64_t> linked = Error{std::errc::no_such_file_or_directory, path.text()};
+  for (int i = 0; i <= kMostRemovals && !linked && may_be_removal(linked.error()); ++i) {
+    if (i > 0 || !directory->valid()) {
+      directory = open_directory(root_.get(), path.parent(), Missing::kMake);
+      if (!directory) return as_taken(directory.error(), path);
+      index_.made_directory(path.parent());
+    }
     linked = link(staged, path, directory->get());
   }
   if (!linked && linked.error().code == std::errc::cross_device_link) {
@@ -324,10 +334,12 @@ Result<StagedFile> FileStore::copy_to_shelf(int source) {
 
 Result<void> FileStore::make_directory(const ClusterPath& path) {
   if (auto free = check(path, 0); !free) return free.error();
-  const auto parent = open_directory(root_.get(), path.parent(), Missing::kMake);
-  if (!parent) return as_taken(parent.error(), path);
-  if (::mkdirat(parent->get(), path.name().c_str(), 0755) != 0) {
-    return errno == EEXIST ? exists(path) : errno_error(errno, path.text());
+  for (int i = 0;; ++i) {
+    const auto parent = open_directory(root_.get(), path.parent(), Missing::kMake);
+    if (!parent) return as_taken(parent.error(), path);
+    if (::mkdirat(parent->get(), path.name().c_str(), 0755) == 0) break;
+    if (errno == EEXIST) return exists(path);
+    if (errno != ENOENT || i == kMostRemovals) return errno_error(errno, path.text());
   }
   index_.made_directory(path);
   return {};

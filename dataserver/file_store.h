@@ -125,6 +125,8 @@ class FileStore {
   Error torn(const ClusterPath& path, const FileMark& mark, const Found& found);
   void drop_leftovers();
   Result<StagedFile> new_stage(int directory);
+  Result<StagedFile> try_stage(const ClusterPath& path, std::uint64_t size_bytes,
+                               NameCheck name_check);
   // The bytes of the file.
   Result<std::uint64_t> link(StagedFile& staged, const ClusterPath& path, int directory);
 

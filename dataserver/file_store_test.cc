@@ -130,6 +130,37 @@ TEST_CASE("store: only an empty folder is removed, and a stage made for it bring
   });
 }
 
+TEST_CASE("store: a folder removed while a file is made for it is made again") {
+  with_both_kinds_of_stage([](ScratchStore& s) {
+    constexpr int kRounds = 1000;
+    const auto folder = [&](int round) { return s.path("r/" + std::to_string(round)); };
+    std::atomic<int> round = -1;
+    std::atomic<int> removed = 0;
+    // Each folder is removed once at most: who is unlucky makes it anew.
+    std::jthread remover([&] {
+      for (int last = -1; last < kRounds;) {
+        const int now = round;
+        if (now == last) std::this_thread::yield();
+        if (now != last && now < kRounds && s.store->remove_directory(folder(now))) ++removed;
+        last = now;
+      }
+    });
+    std::string refused;
+    for (int n = 0; n < kRounds; ++n) {
+      std::filesystem::create_directories(s.on_disk(folder(n).text()));
+      round = n;
+      const auto file = *folder(n).child("f");
+      auto stage = s.store->stage(file, 1);
+      const auto published = stage ? s.store->publish(*stage, file) : stage.error();
+      if (!published) refused += published.error().what + "\n";
+    }
+    round = kRounds;
+    remover.join();
+    CHECK(refused == "");
+    CHECK(removed > 0);
+  });
+}
+
 TEST_CASE("store: of many publishes of one name exactly one wins") {
   with_both_kinds_of_stage([](ScratchStore& s) {
     for (int round = 0; round < 20; ++round) {

@@ -146,6 +146,8 @@ bool Backlog::write_out(const OutgoingPtr& file, Lock& lock) {
   // Counted before it is written, so that the bound holds.
   counters_.spilled_bytes += file->size_bytes;
   lock.unlock();
+  // What the disk does to it is to be noticed, too.
+  if (file->checksum.any()) file->checksum.of(*file->body);
   // One that was spilled before still lies there.
   Result<std::filesystem::path> kept = file->kept_as;
   if (file->kept_as.empty()) kept = kept_.keep(file->path, file->body->pieces());

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <optional>
+#include <utility>
 
 #include "client/locate.h"
 #include "core/checksum.h"
@@ -13,15 +13,6 @@
 
 namespace skein {
 namespace {
-
-// Without Host and the empty line, which are the node's.
-std::string put_head(const ClusterPath& path, std::size_t size_bytes,
-                     std::optional<std::uint64_t> checksum) {
-  std::string head = "PUT " + path.target() + " HTTP/1.1\r\nContent-Length: " +
-                     std::to_string(size_bytes) + "\r\n";
-  if (checksum) head += "Repr-Digest: " + checksum_field(*checksum) + "\r\n";
-  return head;
-}
 
 // What is copied and summed up at a time: source and copy stay in the processor's own cache, so a
 // frame passes the memory once, not twice.
@@ -43,14 +34,6 @@ std::uint64_t copy_summed(FileStreamer::Pieces pieces, std::span<char> to) {
       at += part.size();
     }
   }
-  return sum.value();
-}
-
-std::uint64_t sum_of(const BufferPool::Lent& body) {
-  const auto pieces = body.pieces();
-  if (pieces[0].empty()) return checksum_of(pieces[1]);
-  Checksum sum;
-  for (const auto piece : pieces) sum.add(piece);
   return sum.value();
 }
 
@@ -89,13 +72,10 @@ Backlog::Events FileStreamer::backlog_events() {
   Backlog::Events events;
   events.place = [this](const OutgoingPtr& file) {
     const auto routes = routes_to(membership_.nodes());
-    if (!file->head.empty()) return place(file, *routes, nullptr);
-    // Left behind by another program, which may have stored it: the node that has the name is to
-    // judge, another one would make a second file of it.
-    file->head = put_head(
-        file->path, file->size_bytes,
-        options_.checksums ? std::optional(sum_of(*file->body)) : std::nullopt);
-    return place(file, *routes, holder_of(file->path, *routes));
+    // What another program left behind it may have stored: the node that has the name is to judge,
+    // another one would make a second file of it.
+    const bool ask = std::exchange(file->left_behind, false);
+    return place(file, *routes, ask ? holder_of(file->path, *routes) : nullptr);
   };
   events.failed = [this](const OutgoingPtr& file, const Error& why) { failed(file, why); };
   events.take_waiting = [this](std::uint64_t bytes) { return take_waiting(bytes); };
@@ -123,9 +103,9 @@ Result<FileStreamer::Ticket> FileStreamer::put_pieces(const ClusterPath& path, P
   for (const auto piece : pieces) size_bytes += piece.size();
   auto body = make_room(path, size_bytes, {}, deadline);
   if (!body) return body.error();
-  std::optional<std::uint64_t> checksum;
+  BodyChecksum checksum;
   if (options_.checksums) {
-    checksum = copy_summed(pieces, body->buffer());
+    checksum = BodyChecksum(copy_summed(pieces, body->buffer()));
   } else {
     auto at = body->buffer().begin();
     for (const auto piece : pieces) at = std::copy(piece.begin(), piece.end(), at);
@@ -139,8 +119,7 @@ Result<FileStreamer::Ticket> FileStreamer::put_given(const ClusterPath& path,
   auto body = make_room(path, head.size(), std::move(given), deadline);
   if (!body) return body.error();
   std::copy(head.begin(), head.end(), body->buffer().begin());
-  const auto checksum =
-      options_.checksums ? std::optional(sum_of(*body)) : std::nullopt;
+  const auto checksum = options_.checksums ? BodyChecksum::when_asked() : BodyChecksum();
   return accept(path, std::move(*body), checksum, key);
 }
 
@@ -151,7 +130,7 @@ Result<FileStreamer::Ticket> FileStreamer::put(const ClusterPath& path, std::siz
   if (!body) return body.error();
   fill(body->buffer());
   const auto checksum =
-      options_.checksums ? std::optional(sum_of(*body)) : std::nullopt;
+      options_.checksums ? BodyChecksum(checksum_of(body->buffer())) : BodyChecksum();
   return accept(path, std::move(*body), checksum, key);
 }
 
@@ -174,13 +153,13 @@ Result<BufferPool::Lent> FileStreamer::make_room(const ClusterPath& path, std::s
 }
 
 Result<FileStreamer::Ticket> FileStreamer::accept(const ClusterPath& path, BufferPool::Lent body,
-                                                  std::optional<std::uint64_t> checksum,
+                                                  const BodyChecksum& checksum,
                                                   std::string_view key) {
   const NodeSnapshot nodes = membership_.nodes();
   auto file = std::make_shared<OutgoingFile>();
   file->path = path;
   file->size_bytes = body.size_bytes();
-  file->head = put_head(path, file->size_bytes, checksum);
+  file->checksum = checksum;
   file->body = std::make_shared<const BufferPool::Lent>(std::move(body));
   file->submitted = std::chrono::steady_clock::now();
   {

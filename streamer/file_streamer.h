@@ -163,7 +163,7 @@ class FileStreamer {
   Result<BufferPool::Lent> make_room(const ClusterPath& path, std::size_t size_bytes,
                                      GivenBytes given, Deadline deadline);
   Result<Ticket> accept(const ClusterPath& path, BufferPool::Lent body,
-                        std::optional<std::uint64_t> checksum, std::string_view key);
+                        const BodyChecksum& checksum, std::string_view key);
   std::shared_ptr<const Routes> routes_to(const NodeSnapshot& nodes);
   bool place(const OutgoingPtr& file, const Routes& routes, NodeStream* preferred);
   NodeStream* holder_of(const ClusterPath& path, const Routes& routes);

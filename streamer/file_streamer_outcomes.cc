@@ -108,8 +108,9 @@ Result<std::uint64_t> FileStreamer::send_left_behind() {
       file->size_bytes = kept.size_bytes;
       file->kept_as = std::move(kept.file);
       file->submitted = std::chrono::steady_clock::now();
+      if (options_.checksums) file->checksum = BodyChecksum::when_asked();
       // The program that left it may have sent it.
-      file->unclear = true;
+      file->unclear = file->left_behind = true;
       file->ticket = tickets_.open();
       ++counters_.accepted_files;
       counters_.accepted_bytes += file->size_bytes;

@@ -3,26 +3,22 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <string_view>
 
 #include "client/same_bytes.h"
 #include "core/socket.h"
 #include "streamer/put_answers.h"
+#include "streamer/put_sender.h"
 
 namespace skein {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-// One system call takes so many files or bytes: enough that small frames cost no call of their own.
-constexpr std::size_t kPartsPerFile = 4;
-constexpr std::size_t kBatchFiles = 1024 / kPartsPerFile;  // UIO_MAXIOV
+// So many files or bytes are taken out of the line at once: enough that its lock costs nothing.
+constexpr std::size_t kBatchFiles = 256;
 constexpr std::uint64_t kBatchBytes = 1 << 20;
 // A file that arrives damaged so often is not offered to that node any more.
 constexpr unsigned kMostDamagedTimes = 3;
@@ -35,44 +31,10 @@ constexpr std::uint64_t kSlowDiskBytesPerMs = 20'000;
 // How often a thread that connects looks whether it should end.
 constexpr std::chrono::milliseconds kLook{50};
 
-// Sends heads and bodies of `batch`, waiting for the peer; shutdown(2) ends the wait.
-Result<void> send_batch(int socket, const std::vector<OutgoingPtr>& batch,
-                        std::string_view host_line) {
-  std::array<iovec, kPartsPerFile * kBatchFiles> parts;
-  std::size_t count = 0;
-  const auto add = [&](std::span<const char> part) {
-    if (!part.empty()) parts[count++] = {const_cast<char*>(part.data()), part.size()};
-  };
-  for (const OutgoingPtr& file : batch) {
-    add(file->head);
-    add(host_line);
-    for (const auto piece : file->body->pieces()) add(piece);
-  }
-  std::size_t first = 0;
-  while (first < count) {
-    msghdr message{};
-    message.msg_iov = &parts[first];
-    message.msg_iovlen = count - first;
-    const ssize_t n = ::sendmsg(socket, &message, MSG_NOSIGNAL);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      return errno_error(errno, "send");
-    }
-    auto sent = static_cast<std::size_t>(n);
-    while (first < count && sent >= parts[first].iov_len) sent -= parts[first++].iov_len;
-    if (first < count) {
-      parts[first].iov_base = static_cast<char*>(parts[first].iov_base) + sent;
-      parts[first].iov_len -= sent;
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 NodeStream::NodeStream(Node node, NodeClient& client, Options options, Events events)
     : node_(std::move(node)),
-      host_line_("Host: " + node_.address.text() + "\r\n\r\n"),
       client_(client),
       options_(options),
       events_(std::move(events)),
@@ -222,9 +184,10 @@ bool NodeStream::next_batch(std::vector<OutgoingPtr>& batch) {
 }
 
 void NodeStream::send_all(int socket) {
+  PutSender sender(node_.address);
   std::vector<OutgoingPtr> batch;
   while (next_batch(batch)) {
-    if (auto sent = send_batch(socket, batch, host_line_); !sent) return break_off(sent.error());
+    if (auto sent = sender.send(socket, batch); !sent) return break_off(sent.error());
     std::uint64_t bytes = 0;
     for (const OutgoingPtr& file : batch) bytes += file->size_bytes;
     const std::lock_guard lock(mutex_);

@@ -91,7 +91,6 @@ class NodeStream {
   void after_break(const Error& why);
 
   const Node node_;
-  const std::string host_line_;  // ends the head of every request
   NodeClient& client_;
   const Options options_;
   const Events events_;

@@ -1,4 +1,4 @@
-// One file on its way to a node, from put() to its answer. Head and body never change once a node
+// One file on its way to a node, from put() to its answer. Path and body never change once a node
 // has it, because a node may answer, and another one be tried, while it is still being sent; the
 // rest belongs to whoever is to place it or has it in line.
 #pragma once
@@ -13,6 +13,7 @@
 
 #include "core/clock.h"
 #include "core/path.h"
+#include "streamer/body_checksum.h"
 #include "streamer/buffer_pool.h"
 
 namespace skein {
@@ -26,7 +27,7 @@ struct OutgoingFile {
 
   ClusterPath path;
   std::uint64_t size_bytes = 0;
-  std::string head;  // of its PUT, without the Host field and the empty line
+  BodyChecksum checksum;
   // Goes back to its pool, and to who gave its bytes, with the last holder: not one with a lock
   // held. Null while it is spilled.
   std::shared_ptr<const BufferPool::Lent> body;
@@ -36,6 +37,8 @@ struct OutgoingFile {
   std::uint64_t ticket = 0;
   // Some node may have stored it without our having seen the answer.
   bool unclear = false;
+  // Another program accepted it; the node that has the name, if any, is to be asked first.
+  bool left_behind = false;
   // How often the node that has it now found other bytes than its checksum says.
   unsigned damaged_times = 0;
   std::vector<Refusal> refused_by;

@@ -66,9 +66,8 @@ Result<Nearest> place_for(int root, const ClusterPath& path) {
 }
 
 // Errors: file_exists when something has the name.
-Result<void> check_name(const Nearest& place, const ClusterPath& path) {
-  if (!place.is_parent) return {};
-  if (::faccessat(place.directory.get(), path.name().c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+Result<void> check_name(const Fd& parent, const ClusterPath& path) {
+  if (::faccessat(parent.get(), path.name().c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
     return exists(path);
   }
   return errno == ENOENT ? Result<void>() : errno_error(errno, path.text());
@@ -218,7 +217,9 @@ Result<void> FileStore::check_space(std::uint64_t size_bytes) {
 Result<void> FileStore::check(const ClusterPath& path, std::uint64_t size_bytes) {
   const auto place = place_for(root_.get(), path);
   if (!place) return place.error();
-  if (auto free = check_name(*place, path); !free) return free;
+  if (place->is_parent) {
+    if (auto free = check_name(place->directory, path); !free) return free;
+  }
   return check_space(size_bytes);
 }
 
@@ -227,23 +228,31 @@ Result<StagedFile> FileStore::stage(const ClusterPath& path, std::uint64_t size_
   for (int i = 0;; ++i) {
     auto staged = try_stage(path, size_bytes, name_check);
     if (staged || i == kMostRemovals || !may_be_removal(staged.error())) return staged;
+    last_parent_.forget();
   }
 }
 
 Result<StagedFile> FileStore::try_stage(const ClusterPath& path, std::uint64_t size_bytes,
                                         NameCheck name_check) {
-  auto place = place_for(root_.get(), path);
-  if (!place) return place.error();
+  auto parent = last_parent_.of(path);
+  Fd nearest;  // while there is no parent
+  if (!parent) {
+    auto place = place_for(root_.get(), path);
+    if (!place) return place.error();
+    if (place->is_parent) {
+      parent = last_parent_.found(std::move(place->directory), path.parent());
+    } else {
+      nearest = std::move(place->directory);
+    }
+  }
   const auto room = check_space(size_bytes);
   // A client told of a full disk takes another node, even for a file that this one has.
-  if (name_check == NameCheck::kNow || !room) {
-    if (auto free = check_name(*place, path); !free) return free.error();
+  if (parent && (name_check == NameCheck::kNow || !room)) {
+    if (auto free = check_name(parent->directory, path); !free) return free.error();
   }
   if (!room) return room.error();
-  auto stage = new_stage(place->directory.get());
-  if (stage && place->is_parent) {
-    stage->remember_parent(std::move(place->directory), path.parent());
-  }
+  auto stage = new_stage(parent ? parent->directory.get() : nearest.get());
+  if (stage) stage->remember_parent(std::move(parent));
   return stage;
 }
 
@@ -264,25 +273,28 @@ Result<StagedFile> FileStore::new_stage(int directory) {
 Result<void> FileStore::publish(StagedFile& staged, const ClusterPath& path) {
   if (path.is_root()) return exists(path);
   const auto began = DirectoryIndex::now();
-  Result<Fd> directory = staged.take_parent(path.parent());
+  // A file may be renamed before its seal.
+  auto parent = staged.parent();
+  if (parent && !parent->is_parent_of(path)) parent.reset();
   Result<std::uint64_t> linked = Error{std::errc::no_such_file_or_directory, path.text()};
   for (int i = 0; i <= kMostRemovals && !linked && may_be_removal(linked.error()); ++i) {
-    if (i > 0 || !directory->valid()) {
-      directory = open_directory(root_.get(), path.parent(), Missing::kMake);
-      if (!directory) return as_taken(directory.error(), path);
+    if (i > 0 || !parent) {
+      auto made = open_directory(root_.get(), path.parent(), Missing::kMake);
+      if (!made) return as_taken(made.error(), path);
+      parent = last_parent_.found(std::move(*made), path.parent());
       index_.made_directory(path.parent());
     }
-    linked = link(staged, path, directory->get());
+    linked = link(staged, path, parent->directory.get());
   }
   if (!linked && linked.error().code == std::errc::cross_device_link) {
     // Another filesystem is mounted below the root: the bytes have to move.
     auto copy = copy_of(staged.fd(), path);
     if (!copy) return copy.error();
     if (staged.checksum()) copy->set_checksum(*staged.checksum());
-    linked = link(*copy, path, directory->get());
+    linked = link(*copy, path, parent->directory.get());
   }
   if (!linked) return linked.error();
-  index_.added(path, *linked, directory->get(), began);
+  index_.added(path, *linked, parent->directory.get(), began);
   return {};
 }
 

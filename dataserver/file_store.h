@@ -18,6 +18,7 @@
 #include "dataserver/directory_index.h"
 #include "dataserver/file_mark.h"
 #include "dataserver/lost_writes.h"
+#include "dataserver/parent_directory.h"
 #include "dataserver/private_folder.h"
 #include "dataserver/staged_file.h"
 #include "dataserver/sync_gate.h"
@@ -137,6 +138,7 @@ class FileStore {
   const std::unique_ptr<LostWrites> lost_writes_;
   DirectoryIndex index_;
   Verification verification_;
+  LastParent last_parent_;
   std::uint64_t root_device_ = 0;
   std::unique_ptr<SyncGate> gate_;
   std::atomic<std::uint64_t> torn_ = 0;

@@ -30,8 +30,6 @@ StagedFile::StagedFile(StagedFile&& other) noexcept
       appended_(other.appended_),
       checksum_(other.checksum_),
       parent_(std::move(other.parent_)),
-      parent_path_(std::move(other.parent_path_)),
-      parent_found_(other.parent_found_),
       flushing_(other.flushing_) {}
 
 StagedFile::~StagedFile() {
@@ -55,12 +53,6 @@ Result<void> StagedFile::append(std::span<const char> data) {
     flushing_ = appended_;
   }
   return {};
-}
-
-Fd StagedFile::take_parent(const ClusterPath& path) {
-  const bool old = std::chrono::steady_clock::now() - parent_found_ > kParentTrust;
-  if (old || path != parent_path_) parent_.reset();
-  return std::move(parent_);
 }
 
 Result<Fd> StagedFile::hand_out() {

@@ -3,15 +3,15 @@
 // Dropped with the object unless published (FileStore::publish). One thread at a time.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 
 #include "core/error.h"
 #include "core/fd.h"
-#include "core/path.h"
+#include "dataserver/parent_directory.h"
 
 namespace skein {
 
@@ -43,17 +43,10 @@ class StagedFile {
   // cross_device_link, others as link(2).
   Result<void> link_as(int directory, const std::string& name);
 
-  // The directory that the file is meant for, as it was found at `path` when the stage was made.
-  // After kParentTrust it has to be looked up again: somebody may have moved it.
-  static constexpr std::chrono::milliseconds kParentTrust{100};
-  void remember_parent(Fd directory, ClusterPath path) {
-    parent_ = std::move(directory);
-    parent_path_ = std::move(path);
-    parent_found_ = std::chrono::steady_clock::now();
-  }
-  // Invalid if there is none, not any more, or if it is not the one at `path`: a file may be
-  // renamed before its seal.
-  Fd take_parent(const ClusterPath& path);
+  // The directory that the file is meant for, as it was found when this, or another stage for it, was
+  // made; null: none is known.
+  const std::shared_ptr<const ParentDirectory>& parent() const { return parent_; }
+  void remember_parent(std::shared_ptr<const ParentDirectory> parent) { parent_ = std::move(parent); }
 
   // The private name stays when this object goes.
   void keep_name() { name_.clear(); }
@@ -64,9 +57,7 @@ class StagedFile {
   std::string name_;
   std::uint64_t appended_ = 0;
   std::optional<std::uint64_t> checksum_;
-  Fd parent_;
-  ClusterPath parent_path_;
-  std::chrono::steady_clock::time_point parent_found_{};
+  std::shared_ptr<const ParentDirectory> parent_;
   std::uint64_t flushing_ = 0;  // bytes from the start whose write-back was asked for
 };
 

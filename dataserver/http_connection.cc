@@ -112,11 +112,12 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
     if (!patient && !send()) return Turn{.close = true};
     if (overfull()) return wait_for_output(bench);
   }
+  bool quiet = false;
   if (stream_.buffered().empty()) {
     const auto filled = stream_.fill();
     if (!filled) return end_input(InputEnd::kBroken, bench);
     // Nothing waits, so now is the time for the replies, unless their reader must not get them yet.
-    const bool quiet = *filled == HttpStream::Fill::kWouldBlock;
+    quiet = *filled == HttpStream::Fill::kWouldBlock;
     if (quiet) settle(bench);
     if (quiet && !output_.empty() && !holds_replies_ && !send()) return Turn{.close = true};
   }
@@ -133,6 +134,10 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
   }
   // While a flush is awaited its end must not wait for us.
   const bool awaits = held_ || !pending_.empty();
+  if (quiet && awaits) {
+    deadline_.reset();
+    return wait(bench);
+  }
   const auto head = stream_.read_head(Deadline::after(awaits ? 0ms : kStay));
   if (head && *head) return take_head(**head, bench);
   if (head) return end_input(InputEnd::kOrderly, bench);

@@ -9,8 +9,9 @@ namespace skein {
 namespace {
 
 constexpr std::uint32_t kInitOpcode = 26;
-constexpr std::uint32_t kInitExtended = 1u << 30;    // FUSE_INIT_EXT: flags2 is valid
-constexpr std::uint32_t kInitPassthrough = 1u << 5;  // FUSE_PASSTHROUGH, bit 37, in flags2
+constexpr std::uint32_t kInitKillPrivileges = 1u << 28;  // FUSE_HANDLE_KILLPRIV_V2
+constexpr std::uint32_t kInitExtended = 1u << 30;        // FUSE_INIT_EXT: flags2 is valid
+constexpr std::uint32_t kInitPassthrough = 1u << 5;      // FUSE_PASSTHROUGH, bit 37, in flags2
 constexpr std::uint32_t kOpenPassthrough = 1u << 7;  // FOPEN_PASSTHROUGH
 constexpr std::uint32_t kMaxStackDepth = 1;          // the backing file is on no stacked filesystem
 
@@ -71,6 +72,7 @@ void Passthrough::saw_request(const void* request, std::size_t size) {
   std::memcpy(&init, static_cast<const char*>(request) + sizeof header, sizeof init);
   init_request_ = header.unique;
   offered_ = (init.flags & kInitExtended) != 0 && (init.flags2 & kInitPassthrough) != 0;
+  kill_privileges_offered_ = (init.flags & kInitKillPrivileges) != 0;
 }
 
 void Passthrough::edit_reply(const iovec* parts, int count) {
@@ -78,16 +80,20 @@ void Passthrough::edit_reply(const iovec* parts, int count) {
   if (count < 2 || parts[0].iov_len != sizeof header) return;
   std::memcpy(&header, parts[0].iov_base, sizeof header);
   if (header.error != 0) return;
-  if (!agreed_ && wanted_ && offered_ && header.unique == init_request_) {
+  if (init_request_ != 0 && header.unique == init_request_) {
+    init_request_ = 0;
     char* at = tail(parts, count, sizeof(InitReply));
     if (at == nullptr) return;
     InitReply init;
     std::memcpy(&init, at, sizeof init);
-    init.flags |= kInitExtended;
-    init.flags2 |= kInitPassthrough;
-    init.max_stack_depth = kMaxStackDepth;
+    if (kill_privileges_offered_) init.flags |= kInitKillPrivileges;
+    if (wanted_ && offered_) {
+      init.flags |= kInitExtended;
+      init.flags2 |= kInitPassthrough;
+      init.max_stack_depth = kMaxStackDepth;
+      agreed_ = true;
+    }
     std::memcpy(at, &init, sizeof init);
-    agreed_ = true;
     return;
   }
   if (reply_backing_id == 0) return;

@@ -5,6 +5,10 @@
 // edited on the way to and from /dev/fuse. Source: include/uapi/linux/fuse.h of Linux 6.9; the
 // headers of Debian 12 are older, so the fields are spelled out in the .cc file.
 //
+// At INIT one more thing is agreed on that libfuse knows later only: that set-uid bits are dropped
+// here (there are none). Else the kernel asks before each write(2) whether the file has capabilities,
+// a round trip each; so it asks once per file.
+//
 // The kernel demands one backing file per inode while any open of it is passed through, and that no
 // open of the same inode uses its page cache meanwhile: BackingFiles keeps both rules.
 #pragma once
@@ -22,7 +26,7 @@ namespace skein {
 
 class Passthrough {
  public:
-  // `wanted` false: nothing is ever edited.
+  // `wanted` false: no file is passed through.
   explicit Passthrough(bool wanted) : wanted_(wanted) {}
 
   // Looks at a request as it was read. Notes what the kernel offers at INIT.
@@ -45,8 +49,9 @@ class Passthrough {
 
  private:
   const bool wanted_;
-  std::atomic<std::uint64_t> init_request_{0};
+  std::atomic<std::uint64_t> init_request_{0};  // that waits for its reply; 0 = none
   std::atomic<bool> offered_{false};
+  std::atomic<bool> kill_privileges_offered_{false};
   std::atomic<bool> agreed_{false};
 };
 

@@ -3,6 +3,7 @@ import errno
 import itertools
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -135,6 +136,26 @@ def test_the_metrics_port_tells_what_was_asked(servers, mounts):
         assert line in text, text
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+
+
+@pytest.mark.parametrize("options", [[], ["--no-passthrough"]])
+def test_writes_ask_the_mount_for_capabilities_once_per_file(servers, mounts, options):
+    """The kernel wants to know of each file whether set-uid bits or capabilities are to be dropped."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    mount = mounts(nodes=[servers()], args=["--metrics-port", port, *options])
+
+    def asked():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
+            text = reply.read().decode()
+        return int(re.search(r'skein_mount_requests_total\{kind="getxattr"\} (\d+)', text)[1])
+
+    before = asked()
+    for name in ("a", "b"):
+        with (mount.path / name).open("wb", buffering=0) as file:
+            for _ in range(50):
+                file.write(bytes(1000))
+    assert asked() - before <= 2
 
 
 def test_flags_name_deadline_cache_and_spool(servers, mounts, tmp_path):

@@ -59,6 +59,9 @@ HttpConnection::HttpConnection(Fd socket, Surroundings around, std::chrono::mill
 
 Turn HttpConnection::take_turn(Workbench& bench) {
   more_output_ = false;
+  // A thread that serves those whom a flush released goes on to the next of them.
+  const bool awaited = held_ || !pending_.empty();
+  stay_ = awaited ? 0ms : kStay;
   finish_pending(bench);
   if (!output_.empty() && !holding() && !send()) return {.close = true};
   for (int i = 0; i < kRequestsPerTurn; ++i) {
@@ -133,12 +136,12 @@ HttpConnection::Step HttpConnection::read_head(Workbench& bench) {
     if ((p.revents & POLLIN) == 0) return wait(bench);
   }
   // While a flush is awaited its end must not wait for us.
-  const bool awaits = held_ || !pending_.empty();
-  if (quiet && awaits) {
+  const auto stay = held_ || !pending_.empty() ? 0ms : stay_;
+  if (quiet && stay == 0ms) {
     deadline_.reset();
     return wait(bench);
   }
-  const auto head = stream_.read_head(Deadline::after(awaits ? 0ms : kStay));
+  const auto head = stream_.read_head(Deadline::after(stay));
   if (head && *head) return take_head(**head, bench);
   if (head) return end_input(InputEnd::kOrderly, bench);
   if (head.error().code == std::errc::timed_out) {

@@ -134,6 +134,7 @@ class HttpConnection final : public Peer {
   bool blocked_ = false;      // the socket took no more output
   bool held_ = false;         // the output waits for a flush
   bool trickles_ = false;     // the body comes in crumbs: no thread waits for more of it
+  std::chrono::milliseconds stay_{0};  // of this turn: so long it waits for the next request
   bool more_output_ = false;  // a turn ended with the socket still taking output
   TimePoint last_request_ = std::chrono::steady_clock::now();
   std::optional<TimePoint> deadline_;         // of the request, or of the farewell

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <iterator>
+#include <utility>
 
 namespace skein {
 namespace {
@@ -84,7 +85,7 @@ std::size_t PeerLoop::peers() const {
 
 std::size_t PeerLoop::due() const {
   const std::lock_guard lock(mutex_);
-  return due_.size();
+  return due_.size() + woken_.size();
 }
 
 void PeerLoop::stop(Deadline deadline) {
@@ -110,9 +111,9 @@ void PeerLoop::wake() {
   {
     const std::lock_guard lock(mutex_);
     ++wakes_;
-    due_.insert(due_.end(), wakeable_.begin(), wakeable_.end());
+    woken_.insert(woken_.end(), wakeable_.begin(), wakeable_.end());
     wakeable_.clear();
-    if (due_.empty()) return;
+    if (woken_.empty()) return;
   }
   tell_of_due();
 }
@@ -127,6 +128,7 @@ void PeerLoop::work() {
       accept_all();
     } else if (event.data.u64 == kDue) {
       if (const auto id = take_due()) give_turn(*id, bench);
+      serve_woken(bench);
     } else {
       give_turn(event.data.u64, bench);
     }
@@ -145,6 +147,10 @@ void PeerLoop::sweep(std::stop_token stop) {
     if (accepting_) accept_all();
     const auto now = std::chrono::steady_clock::now();
     const std::lock_guard lock(mutex_);
+    if (!woken_.empty()) {
+      ++most_serving_;
+      tell_of_due();
+    }
     for (auto& [id, slot] : slots_) {
       if (slot.running || !slot.deadline || *slot.deadline > now) continue;
       slot.deadline.reset();
@@ -308,11 +314,28 @@ std::optional<PeerLoop::Id> PeerLoop::take_due() {
     if (due_.empty()) return std::nullopt;
     id = due_.front();
     due_.pop_front();
-    more = !due_.empty();
+    more = !due_.empty() || more_may_serve();
   }
   // Not under the lock: the thread that it wakes takes that at once.
   if (more) tell_of_due();
   return id;
+}
+
+void PeerLoop::serve_woken(Workbench& bench) {
+  std::unique_lock lock(mutex_);
+  if (!more_may_serve()) return;
+  ++serving_;
+  bool tell = woken_.size() > 1 && more_may_serve();
+  while (!woken_.empty() && !exiting_) {
+    const Id id = woken_.front();
+    woken_.pop_front();
+    lock.unlock();
+    if (std::exchange(tell, false)) tell_of_due();
+    give_turn(id, bench);
+    lock.lock();
+  }
+  --serving_;
+  most_serving_ = kServeWoken;
 }
 
 std::unique_ptr<Peer> PeerLoop::take_longest_idle() {

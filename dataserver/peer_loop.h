@@ -60,6 +60,10 @@ class PeerLoop {
 
  private:
   using Id = std::uint64_t;
+  // Who is woken is so with many others, and for a short turn: a name is given, a reply sent. So
+  // many threads give those their turns, one after another: a thread for each costs more than the
+  // turns. If these are held up for kSweep, one more comes, and so on.
+  static constexpr std::size_t kServeWoken = 2;
   struct Slot {
     std::unique_ptr<Peer> peer;
     bool running = false;  // a thread has it
@@ -86,6 +90,8 @@ class PeerLoop {
   void make_due(Id id);
   void tell_of_due();
   std::optional<Id> take_due();
+  void serve_woken(Workbench& bench);
+  bool more_may_serve() const { return !woken_.empty() && serving_ < most_serving_; }
   std::unique_ptr<Peer> take_longest_idle();
   std::unique_ptr<Peer> remove(Id id);
 
@@ -106,7 +112,10 @@ class PeerLoop {
   std::list<Id> idle_;  // longest idle first
   std::vector<Id> wakeable_;  // those that wait for wake(); some may be gone
   std::uint64_t wakes_ = 0;
-  std::deque<Id> due_;  // to be given a turn without an event
+  std::deque<Id> due_;    // to be given a turn without an event
+  std::deque<Id> woken_;  // the same, by wake()
+  std::size_t serving_ = 0;  // threads that give these their turns
+  std::size_t most_serving_ = kServeWoken;
   std::deque<std::pair<Fd, TimePoint>> lobby_;  // accepted, without a place; when it came
   Id last_id_;
 

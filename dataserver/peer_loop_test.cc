@@ -16,17 +16,20 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Deadline soon() { return Deadline::after(5000ms); }
+Deadline soon() { return Deadline::after(20000ms); }
 
 // Sends every byte back. 'q' closes, 'b' makes it busy until the next byte, 't' asks for a turn
-// after 30 ms, which answers with '!'; 'n' waits for 300 ms and nothing else.
+// after 30 ms, which answers with '!'; 'n' waits for 300 ms and nothing else. 'w' and 'k' wait to be
+// woken, which answers with '!', of 'k' when it is let go.
 class Echo final : public Peer {
  public:
-  Echo(Fd socket, std::atomic<int>& turns) : socket_(std::move(socket)), turns_(turns) {}
+  Echo(Fd socket, std::atomic<int>& turns, std::atomic<bool>& let_go)
+      : socket_(std::move(socket)), turns_(turns), let_go_(let_go) {}
   int fd() const override { return socket_.get(); }
   Turn take_turn(Workbench&) override {
     ++turns_;
     if (std::chrono::steady_clock::now() < deaf_until_) return deaf();
+    if (waits_ == 'k') let_go_.wait(false);
     char c = 0;
     Turn turn;
     const ssize_t n = ::recv(fd(), &c, 1, MSG_DONTWAIT);
@@ -36,7 +39,9 @@ class Echo final : public Peer {
       ::send(fd(), &c, 1, MSG_NOSIGNAL);
       return deaf();
     }
-    if (n < 0 && timed_) c = '!';
+    if (n < 0 && (timed_ || waits_ != 0)) c = '!';
+    waits_ = c == 'w' || c == 'k' ? c : 0;
+    turn.wake = waits_ != 0;
     timed_ = n > 0 && c == 't';
     if (timed_) turn.deadline = std::chrono::steady_clock::now() + 30ms;
     if (c != 0) ::send(fd(), &c, 1, MSG_NOSIGNAL);
@@ -51,6 +56,8 @@ class Echo final : public Peer {
 
   const Fd socket_;
   std::atomic<int>& turns_;
+  std::atomic<bool>& let_go_;
+  char waits_ = 0;
   TimePoint deaf_until_{};
   TimePoint last_ = std::chrono::steady_clock::now();
   bool timed_ = false;
@@ -63,10 +70,14 @@ struct Running {
     address = *local_address(listener->get());
     auto started = PeerLoop::start(
         std::move(*listener), options,
-        [this](Fd fd) { return std::make_unique<Echo>(std::move(fd), turns); },
+        [this](Fd fd) { return std::make_unique<Echo>(std::move(fd), turns, let_go); },
         [](int socket) { ::send(socket, "full", 4, MSG_NOSIGNAL | MSG_DONTWAIT); });
     REQUIRE(started);
     loop = std::move(*started);
+  }
+  ~Running() {
+    let_go = true;
+    let_go.notify_all();
   }
   Fd connect() const {
     auto fd = connect_tcp(address, soon());
@@ -75,6 +86,7 @@ struct Running {
   }
   NodeAddress address;
   std::atomic<int> turns = 0;
+  std::atomic<bool> let_go = false;
   std::unique_ptr<PeerLoop> loop;
 };
 
@@ -107,6 +119,24 @@ TEST_CASE("loop: a peer gets its turn at the time it asked for, without input") 
   const Fd client = r.connect();
   CHECK(ask(client, 't') == "t");
   CHECK(receive(client) == "!");
+}
+
+TEST_CASE("loop: all that wait for it are woken, though the first of them hold their threads up") {
+  Running r({.threads = 8, .max_peers = 100});
+  std::vector<Fd> slow, quick;
+  for (int i = 0; i < 5; ++i) CHECK(ask(slow.emplace_back(r.connect()), 'k') == "k");
+  for (int i = 0; i < 30; ++i) CHECK(ask(quick.emplace_back(r.connect()), 'w') == "w");
+  // The replies came before the turns had ended: who is not waiting yet is woken all the same.
+  r.loop->wake();
+  for (const Fd& client : quick) CHECK(receive(client) == "!");
+  r.let_go = true;
+  r.let_go.notify_all();
+  for (const Fd& client : slow) CHECK(receive(client) == "!");
+  for (int round = 0; round < 3; ++round) {
+    for (const Fd& client : quick) CHECK(ask(client, 'w') == "w");
+    r.loop->wake();
+    for (const Fd& client : quick) CHECK(receive(client) == "!");
+  }
 }
 
 TEST_CASE("loop: a reset costs a peer that waits for nothing no turn after turn") {

@@ -32,6 +32,12 @@ std::string as_member(std::string_view name, const Entry& entry) {
   return member;
 }
 
+// Of a path's text; "" for one in the root, and for the root.
+std::string folder_of(const std::string& text) {
+  const std::size_t slash = text.rfind('/');
+  return slash == std::string::npos ? std::string() : text.substr(0, slash);
+}
+
 bool same_directory(const Found& a, const Found& b) {
   return a.inode == b.inode && a.device == b.device;
 }
@@ -329,14 +335,14 @@ void DirectoryIndex::changed(const ClusterPath& path) {
 
 void DirectoryIndex::added(const ClusterPath& path, std::uint64_t size_bytes, int directory,
                            TimePoint began) {
-  const ClusterPath parent = path.parent();
-  if (!parent.is_root()) {
-    if (const auto above = cached(parent.parent().text(), false)) {
+  const std::string parent = folder_of(path.text());
+  if (!parent.empty()) {
+    if (const auto above = cached(folder_of(parent), false)) {
       const std::lock_guard lock(above->mutex);
       above->parts_stale = true;
     }
   }
-  const auto known = cached(parent.text(), false);
+  const auto known = cached(parent, false);
   if (!known) return;
   const auto after = found_at(directory);
   const std::string name = path.name();

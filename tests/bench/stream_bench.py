@@ -2,7 +2,9 @@
 
 "promises": the same sender, to receivers that give a file its name when it is whole and keep its
 checksum, as the data server does. "copied": each frame is copied by put(); "given": it is sent from
-the camera's own ring of buffers (put_given()), and its buffer comes back when it is stored.
+the camera's own buffers (put_given()), as many as the queue of 256 MiB holds and all of them on their
+way; "ring": the same from 128 buffers, or the 33 that the queue holds, as many cameras' drivers have.
+A buffer comes back when it is stored.
 """
 import contextlib
 import json
@@ -58,7 +60,7 @@ def ports(servers):
 # What is compared: who sends, to whom.
 COMPETITORS = {"ceiling": ("bare", "receiver"), "promises": ("bare", "promises"),
                "given, to receivers": ("given", "receiver"), "skein, copied": ("copied", "skein"),
-               "skein, given": ("given", "skein")}
+               "skein, given": ("given", "skein"), "skein, ring": ("ring", "skein")}
 
 
 def rate_row(servers, kind, size, count, turns):
@@ -79,7 +81,8 @@ def rate_row(servers, kind, size, count, turns):
     return [f"{size // KIB} KiB", *(got[name].text() for name in COMPETITORS),
             f"{got['given, to receivers'].median / ceiling:.2f}",
             f"{got['skein, copied'].median / ceiling:.2f}",
-            f"{got['skein, given'].median / ceiling:.2f}", "0.90" if size == 8 * MIB else "0.75"]
+            f"{got['skein, given'].median / ceiling:.2f}",
+            f"{got['skein, ring'].median / ceiling:.2f}", "0.90" if size == 8 * MIB else "0.75"]
 
 
 def rate_rows(kind, quick):
@@ -91,7 +94,7 @@ def rate_rows(kind, quick):
             rows.append(rate_row(servers, kind, size, count // fewer, 5))
     print_table(f"Streaming to {NODES} nodes, {kind}: MB/s median (least-most)",
                 ["frame", *COMPETITORS, "sending/ceiling", "copied/ceiling", "given/ceiling",
-                 "goal, given"],
+                 "ring/ceiling", "goal, given"],
                 rows)
 
 

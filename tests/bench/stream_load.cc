@@ -2,8 +2,9 @@
 //
 // usage: bench-stream-load MODE SIZE_BYTES COUNT BYTES_PER_S PREFIX PORT...
 //          streams COUNT files PREFIX/<n> of SIZE_BYTES to the nodes on this host's PORTs
-//   MODE given     FileStreamer is given frames of a ring of buffers, as a camera has it, which may
-//                  be filled again when they come back; the nodes are taken as they are named
+//   MODE given     FileStreamer is given frames of as many buffers as the queue holds, which may be
+//                  filled again when they come back; the nodes are taken as they are named
+//        ring      the same with a ring of 128 buffers, or fewer if the queue holds fewer
 //        live      the same, with a membership that notices who dies and comes back
 //        copied    FileStreamer copies one frame again and again
 //        bare      the least a program can do: one thread per node sends one buffer again and again
@@ -20,8 +21,10 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -35,6 +38,9 @@ namespace {
 using namespace std::chrono_literals;
 using skein::Deadline;
 using SteadyClock = std::chrono::steady_clock;
+
+// Some cameras' drivers take fewer, few take more.
+constexpr std::size_t kRingBuffers = 128;
 
 struct Task {
   std::string mode;
@@ -94,24 +100,24 @@ double cpu_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-// A camera's buffers, as many bytes as the queue and one: a frame is put in one that has come back.
+// A camera's buffers: a frame is put in the one that has come back first.
 class Ring {
  public:
-  Ring(std::size_t size, std::uint64_t queue_bytes)
-      : buffers_(queue_bytes / size + 1, std::string(size, 'x')) {
+  Ring(std::size_t size, std::size_t count) : buffers_(count, std::string(size, 'x')) {
     for (const std::string& buffer : buffers_) free_.push_back(&buffer);
   }
-  // Waits for one that is free.
-  skein::GivenBytes take() {
+  // Waits for one that is free; nothing if there is none by the deadline.
+  std::optional<skein::GivenBytes> take(Deadline deadline) {
     std::unique_lock lock(mutex_);
-    back_.wait(lock, [&] { return !free_.empty(); });
-    const std::string* const buffer = free_.back();
-    free_.pop_back();
-    return {*buffer, std::shared_ptr<const std::string>(buffer, [this](const std::string* again) {
-              const std::lock_guard locked(mutex_);
-              free_.push_back(again);
-              back_.notify_one();
-            })};
+    if (!back_.wait_until(lock, deadline.when(), [&] { return !free_.empty(); })) return std::nullopt;
+    const std::string* const buffer = free_.front();
+    free_.pop_front();
+    const auto back = [this](const std::string* again) {
+      const std::lock_guard locked(mutex_);
+      free_.push_back(again);
+      back_.notify_one();
+    };
+    return skein::GivenBytes{*buffer, std::shared_ptr<const std::string>(buffer, back)};
   }
   bool all_back() {
     const std::lock_guard lock(mutex_);
@@ -123,7 +129,7 @@ class Ring {
 
   std::mutex mutex_;  // guards free_
   std::condition_variable back_;
-  std::vector<const std::string*> free_;
+  std::deque<const std::string*> free_;
 };
 
 // What comes before the task: the numbers after its own.
@@ -152,20 +158,25 @@ Outcome stream(const Task& task) {
         std::max(options.queue_bytes, static_cast<std::uint64_t>(2 * task.bytes_per_s));
   }
   const bool copies = task.mode == "copied";
-  Ring ring(task.size, copies ? 0 : options.queue_bytes);
+  std::size_t buffers = copies ? 0 : options.queue_bytes / task.size + 1;
+  if (task.mode == "ring") buffers = std::min(buffers, kRingBuffers);
+  Ring ring(task.size, buffers);
   skein::FileStreamer streamer(*membership, client, std::move(options));
   const std::vector<char> frame(task.size, 'x');
   const auto put = [&](long n, Deadline deadline) {
     const auto path = skein::ClusterPath::parse(task.prefix + "/" + std::to_string(n));
-    return static_cast<bool>(copies ? streamer.put(*path, frame, deadline)
-                                    : streamer.put_given(*path, {}, ring.take(), deadline));
+    if (copies) return static_cast<bool>(streamer.put(*path, frame, deadline));
+    auto given = ring.take(deadline);
+    return given && streamer.put_given(*path, {}, std::move(*given), deadline);
   };
   Outcome outcome;
   const Task warm = warm_up(task);
   for (long n = warm.first; n < warm.first + warm.count; ++n) {
-    if (!put(n, Deadline::after(60s))) ++outcome.lost;
+    if (!put(n, Deadline::after(60s))) fail("no room for a frame within 60 s");
   }
-  if (auto flushed = streamer.flush(Deadline::after(60s)); !flushed) fail(flushed.error().what);
+  const auto not_warm = streamer.finish(Deadline::after(60s));
+  if (!not_warm) fail(not_warm.error().what);
+  if (!not_warm->empty()) fail(not_warm->front().error.what);
   const auto start = SteadyClock::now();
   const double cpu_before = cpu_seconds();
   auto next_look = start + 2s;
@@ -175,7 +186,10 @@ Outcome stream(const Task& task) {
       std::this_thread::sleep_until(start + std::chrono::duration_cast<SteadyClock::duration>(
                                                 std::chrono::duration<double>(due)));
     }
-    if (!put(n, Deadline::after(task.bytes_per_s > 0 ? 10ms : 60s))) ++outcome.lost;
+    if (!put(n, Deadline::after(task.bytes_per_s > 0 ? 10ms : 60s))) {
+      ++outcome.lost;
+      if (task.bytes_per_s == 0) fail("no room for a frame within 60 s");
+    }
     const auto now = SteadyClock::now();
     if (now < next_look) continue;
     next_look = now + 500ms;

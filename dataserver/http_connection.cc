@@ -55,6 +55,9 @@ HttpConnection::HttpConnection(Fd socket, Surroundings around, std::chrono::mill
       stream_(std::move(socket)) {
   const int on = 1;
   ::setsockopt(stream_.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (const int room = around.input_room_bytes; room > 0) {
+    ::setsockopt(stream_.fd(), SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+  }
 }
 
 Turn HttpConnection::take_turn(Workbench& bench) {

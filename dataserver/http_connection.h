@@ -52,6 +52,7 @@ class HttpConnection final : public Peer {
     MemoryBudget& drain_budget;
     SideThreads& side_threads;
     SyncGate* gate = nullptr;  // null: replies wait for no flush
+    int input_room_bytes = 0;  // input_room.h
   };
   // `socket` is non-blocking; the surroundings are borrowed.
   HttpConnection(Fd socket, Surroundings around, std::chrono::milliseconds stall);

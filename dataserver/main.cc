@@ -18,6 +18,7 @@
 #include "core/socket.h"
 #include "dataserver/file_store.h"
 #include "dataserver/http_connection.h"
+#include "dataserver/input_room.h"
 #include "dataserver/kept_stages.h"
 #include "dataserver/lane_connection.h"
 #include "dataserver/lane_socket.h"
@@ -195,12 +196,13 @@ int serve(const ServerOptions& options, const sigset_t& signals) {
   MemoryBudget drain_budget(kDrainBudgetBytes);
   // With more of them than spare processors they would only take turns with their owners.
   SideThreads side_threads(std::thread::hardware_concurrency() / 2);
+  const int input_room = input_room_bytes();
   auto http = PeerLoop::start(
       std::move(*listener),
       {.threads = options.threads, .max_peers = allowed_connections(options.connections)},
       [&](Fd socket) {
         const HttpConnection::Surroundings around{site, metrics, drain_budget, side_threads,
-                                                  (*store)->gate()};
+                                                  (*store)->gate(), input_room};
         return std::make_unique<HttpConnection>(std::move(socket), around, options.stall);
       },
       turn_away);

@@ -31,6 +31,7 @@ void cut(const std::filesystem::path& file, std::uint64_t size_bytes) {
   REQUIRE(::truncate(file.c_str(), static_cast<off_t>(size_bytes)) == 0);
   const timespec times[2] = {before.st_atim, before.st_mtim};
   REQUIRE(::utimensat(AT_FDCWD, file.c_str(), times, 0) == 0);
+  REQUIRE(::chmod(file.c_str(), before.st_mode & 07777) == 0);
 }
 
 bool marked_here(const ScratchStore& s) {
@@ -93,6 +94,28 @@ TEST_CASE("file mark: a file that is shorter than what was acknowledged is not s
   CHECK(s.store->torn() == 3);
 }
 
+// What is logged while it exists.
+class Log {
+ public:
+  Log() {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines_)));
+  }
+  ~Log() { spdlog::set_default_logger(before_); }
+  // To be called when nothing is logged any more.
+  long lines() const {
+    const std::string text = lines_.str();
+    return std::count(text.begin(), text.end(), '\n');
+  }
+  bool names(const std::string& path) const {
+    return lines_.str().find("path=" + path + " ") != std::string::npos;
+  }
+
+ private:
+  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+  std::ostringstream lines_;
+};
+
 TEST_CASE("file mark: a torn file is one line in the log, however often it is asked for") {
   ScratchStore s;
   if (!marked_here(s)) return;
@@ -100,19 +123,32 @@ TEST_CASE("file mark: a torn file is one line in the log, however often it is as
     REQUIRE(s.put(name, "abc"));
     cut(s.on_disk(name), 2);
   }
-  std::ostringstream lines;
-  const auto before = spdlog::default_logger();
-  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
-      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines)));
+  const Log log;
   for (int i = 0; i < 3; ++i) {
     for (const char* name : {"a", "b"}) CHECK_FALSE(s.store->open_file(s.path(name)));
   }
-  spdlog::set_default_logger(before);
-  const std::string text = lines.str();
-  CHECK(std::count(text.begin(), text.end(), '\n') == 2);
-  CHECK(text.find("path=a ") != std::string::npos);
-  CHECK(text.find("path=b ") != std::string::npos);
+  CHECK(log.lines() == 2);
+  CHECK(log.names("a"));
+  CHECK(log.names("b"));
   CHECK(s.store->torn() == 6);
+}
+
+TEST_CASE("file mark: a file found torn by a listing is one line in the log, and none more if read") {
+  ScratchStore s;
+  if (!marked_here(s)) return;
+  for (const char* name : {"d/whole", "d/cut"}) REQUIRE(s.put(name, "abc"));
+  cut(s.on_disk("d/cut"), 2);
+  s.cut_power();
+  const Log log;
+  for (int i = 0; i < 2; ++i) {
+    const auto listing = s.store->index().listing(s.path("d"));
+    REQUIRE(listing);
+    CHECK(listing->json->find("whole") != std::string::npos);
+    CHECK(listing->json->find("cut") == std::string::npos);
+    CHECK_FALSE(s.store->open_file(s.path("d/cut")));
+  }
+  CHECK(log.lines() == 1);
+  CHECK(log.names("d/cut"));
 }
 
 TEST_CASE("file mark: a file with an old time that lost bytes in a power cut is not served") {

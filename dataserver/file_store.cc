@@ -101,7 +101,10 @@ FileStore::FileStore(Fd root, std::string root_name, PrivateFolder private_folde
       index_(root_.get(), options.index_entries,
              [this](int directory, const ClusterPath& parent, const char* name,
                     const Found& found) { return is_torn(directory, parent, name, found); }),
-      verification_([this](const ClusterPath& path) { index_.changed(path); }) {
+      verification_([this](const ClusterPath& path, const Found& found) {
+        tell_torn(path, found.size_bytes, found);
+        index_.changed(path);
+      }) {
   if (!options_.sync) return;
   if (const auto found = found_at(root_.get())) root_device_ = found->device;
   gate_ = std::make_unique<SyncGate>(SyncGate::filesystem_of(root_.get()));
@@ -165,22 +168,29 @@ bool FileStore::is_torn(int directory, const ClusterPath& parent, const char* na
   const Fd fd(::openat(directory, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
   const auto mark = fd ? read_mark(fd.get()) : std::nullopt;
   if (!mark || judge(*mark, found) == MarkVerdict::kChanged) return false;
-  if (judge(*mark, found) == MarkVerdict::kTorn) return true;
-  if (!mark->checksum) return mark->dense && !is_dense(fd.get(), found.size_bytes);
-  if (const auto path = parent.child(name)) {
-    verification_.begin(fd.get(), *path, found, *mark->checksum);
+  const auto path = parent.child(name);
+  const bool cut = judge(*mark, found) == MarkVerdict::kTorn;
+  if (!cut && mark->checksum) {
+    if (path) verification_.begin(fd.get(), *path, found, *mark->checksum);
+    return false;
   }
-  return false;
+  const bool holed = mark->dense && !is_dense(fd.get(), found.size_bytes);
+  if (path && (cut || holed)) tell_torn(*path, mark->size_bytes, found);
+  return cut || holed;
+}
+
+bool FileStore::tell_torn(const ClusterPath& path, std::uint64_t acknowledged_bytes,
+                          const Found& found) {
+  if (!verification_.tell_torn(found)) return false;
+  spdlog::error("file damaged by an unclean stop, not served: path={} acknowledged_bytes={} "
+                "found_bytes={}",
+                path.text(), acknowledged_bytes, found.size_bytes);
+  return true;
 }
 
 Error FileStore::torn(const ClusterPath& path, const FileMark& mark, const Found& found) {
   ++torn_;
-  if (verification_.tell_torn(found)) {
-    index_.changed(path);
-    spdlog::error("file damaged by an unclean stop, not served: path={} acknowledged_bytes={} "
-                  "found_bytes={}",
-                  path.text(), mark.size_bytes, found.size_bytes);
-  }
+  if (tell_torn(path, mark.size_bytes, found)) index_.changed(path);
   const std::string what =
       found.size_bytes == mark.size_bytes
           ? "some of its bytes did not outlive"

@@ -124,6 +124,8 @@ class FileStore {
   FileStore(Fd root, std::string root_name, PrivateFolder private_folder,
             std::unique_ptr<LostWrites> lost_writes, Options options);
   Error torn(const ClusterPath& path, const FileMark& mark, const Found& found);
+  // In the log, once. True: now.
+  bool tell_torn(const ClusterPath& path, std::uint64_t acknowledged_bytes, const Found& found);
   void drop_leftovers();
   Result<StagedFile> new_stage(int directory);
   Result<StagedFile> try_stage(const ClusterPath& path, std::uint64_t size_bytes,

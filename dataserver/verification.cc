@@ -13,7 +13,7 @@ constexpr std::size_t kBlockBytes = 256 * 1024;
 
 }  // namespace
 
-Verification::Verification(std::function<void(const ClusterPath&)> on_torn)
+Verification::Verification(OnTorn on_torn)
     : on_torn_(std::move(on_torn)), thread_([this](std::stop_token stop) { run(stop); }) {}
 
 Verification::~Verification() {
@@ -51,7 +51,7 @@ void Verification::begin(int fd, const ClusterPath& path, const Found& found,
   Fd own(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!own) return;
   remember(identity, State::kWaiting);
-  jobs_.push_back({identity, std::move(own), path, checksum, {}, 0});
+  jobs_.push_back({identity, std::move(own), path, found, checksum, {}, 0});
   changed_.notify_all();
 }
 
@@ -93,7 +93,7 @@ void Verification::run(std::stop_token stop) {
     changed_.notify_all();
     if (!torn) continue;
     lock.unlock();
-    on_torn_(job.path);
+    on_torn_(job.path, job.found);
     lock.lock();
   }
 }

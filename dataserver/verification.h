@@ -30,16 +30,17 @@ class Verification {
   static constexpr std::size_t kMostWaiting = 1024;
   static constexpr std::size_t kMostRemembered = 1'000'000;
 
-  // `on_torn` is called from the thread, without locks held, when the file at the path is found torn.
-  explicit Verification(std::function<void(const ClusterPath&)> on_torn);
+  // Called from the thread, without locks held, when the file at the path is found torn.
+  using OnTorn = std::function<void(const ClusterPath&, const Found&)>;
+  explicit Verification(OnTorn on_torn);
   // Ends within a slice.
   ~Verification();
 
   enum class Verdict { kUnknown, kWhole, kTorn };
   // What is known by now.
   Verdict known(const Found& found) const;
-  // A reader is told that the file is torn, by its checksum or for another reason. True: the first
-  // one is, as far as is remembered.
+  // Somebody is told that the file is torn, by its checksum or for another reason. True: for the
+  // first time, as far as is remembered.
   bool tell_torn(const Found& found);
 
   // Begins to read the file, if that has not begun; `fd` is borrowed for the call.
@@ -58,6 +59,7 @@ class Verification {
     Identity identity;
     Fd fd;
     ClusterPath path;
+    Found found;
     std::uint64_t checksum = 0;
     Checksum sum;
     std::uint64_t read_bytes = 0;
@@ -69,7 +71,7 @@ class Verification {
   static Result<bool> read_slice(Job& job, std::span<char> block);
   void remember(const Identity& identity, State state);
 
-  const std::function<void(const ClusterPath&)> on_torn_;
+  const OnTorn on_torn_;
 
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable_any changed_;

@@ -39,7 +39,7 @@ struct Verified {
   std::condition_variable told;
   std::vector<std::string> torn;
   bool stopped = false;  // the thread is kept from its work when it tells of a torn file
-  Verification verification{[this](const ClusterPath& path) {
+  Verification verification{[this](const ClusterPath& path, const Found&) {
     std::unique_lock lock(mutex);
     torn.push_back(path.text());
     told.notify_all();

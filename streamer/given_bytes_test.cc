@@ -8,6 +8,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "core/checksum.h"
 #include "core/scratch_folder.h"
 #include "streamer/series_writer.h"
 #include "streamer/streamer_scene.h"
@@ -259,6 +260,41 @@ TEST_CASE("given bytes: frames of a series come back when they are coded or stor
       }
     }
   }
+}
+
+TEST_CASE("given bytes: each file goes with the checksum of its head and its bytes") {
+  Rig rig(1);
+  std::atomic<int> right = 0;
+  rig.nodes[0]->interrupt([&](ScriptedServer&, HttpStream& stream, const RequestHead& head) -> std::optional<bool> {
+    const std::string body = receive_body(stream, head);
+    right += head.find("Repr-Digest") == std::optional<std::string_view>(checksum_field(checksum_of(body)));
+    rig.nodes[0]->add(std::string(head.target().substr(1)), body);
+    return reply(stream, 200);
+  });
+  Buffers buffers;
+  const std::string head = "head";
+  for (int n = 0; n < 20; ++n) {
+    REQUIRE(rig.streamer->put_given(path_of(name_of(n)), span_of(n % 2 == 0 ? head : ""),
+                                    buffers.give(static_cast<unsigned>(n + 1)), soon()));
+  }
+  CHECK(rig.streamer->finish(soon())->empty());
+  CHECK(right == 20);
+}
+
+TEST_CASE("given bytes: their checksum is taken once, and goes with copies of their file") {
+  BufferPool pool(1 << 20);
+  std::string bytes = sample_bytes(kSize);
+  const auto body = pool.take(0, soon(), {span_of(bytes), nullptr});
+  REQUIRE(body);
+  BodyChecksum checksum = BodyChecksum::when_asked();
+  CHECK(checksum.any());
+  const std::uint64_t before = checksum_of(bytes);
+  CHECK(checksum.of(*body) == before);
+  bytes[kSize / 2] ^= 1;  // as a disk might that it was spilled to
+  CHECK(checksum.of(*body) == before);
+  BodyChecksum copy(checksum);
+  CHECK(copy.of(*body) == before);
+  CHECK_FALSE(BodyChecksum().any());
 }
 
 }  // namespace

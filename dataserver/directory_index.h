@@ -5,6 +5,7 @@
 // What the server publishes is added in place. What others do is found:
 //  - names put in or taken out by hand: at once, by the mtime; if it happened in the same moment as
 //    a publish, within kPatchedTrust;
+//  - torn files that were mended by hand: within kPatchedTrust;
 //  - sizes of files that grow, counts and flags of directories: within kPartsTrust;
 //  - sizes of old files that somebody writes to again: within kWritableTrust.
 // Cached directories hold at most `max_entries` names together; the least recently used go first.

@@ -127,6 +127,25 @@ TEST_CASE("index: an old file that somebody writes to again is noticed after its
   CHECK(list(index, "") == Listing({{"old", {0, 3}}}));
 }
 
+TEST_CASE("index: a torn file that was mended by hand is found within its trust time") {
+  ScratchStore s;
+  ManualClock time;
+  bool torn = true;
+  DirectoryIndex index(
+      s.store->root(), 1000,
+      [&](int, const ClusterPath&, const char* name, const Found&) {
+        return torn && name == std::string("cut");
+      },
+      time.clock());
+  for (const char* name : {"d/cut", "d/whole"}) REQUIRE(s.put(name, "abc"));
+  const timespec hour_ago[2] = {{::time(nullptr) - 3600, 0}, {::time(nullptr) - 3600, 0}};
+  REQUIRE(::utimensat(AT_FDCWD, s.on_disk("d").c_str(), hour_ago, 0) == 0);
+  CHECK(list(index, "d") == Listing({{"whole", {0, 3}}}));
+  torn = false;  // the directory's own time tells nothing of it
+  time.advance(DirectoryIndex::kPatchedTrust + 1ms);
+  CHECK(list(index, "d") == Listing({{"cut", {0, 3}}, {"whole", {0, 3}}}));
+}
+
 TEST_CASE("index: a name put in by hand in the moment of a publish is found within its trust time") {
   ScratchStore s;
   ManualClock time;

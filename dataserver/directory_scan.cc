@@ -159,7 +159,9 @@ std::optional<Entry> Scanner::add(const char* name, const Found& found) {
     result_.directories.push_back(scan_directory(directory_, name, found));
     return result_.directories.back().summary.entry();
   }
-  if (found.kind != Found::Kind::kFile || is_torn_(directory_, path_, name, found)) {
+  if (found.kind != Found::Kind::kFile) return std::nullopt;
+  if (is_torn_(directory_, path_, name, found)) {
+    result_.withheld = true;
     return std::nullopt;
   }
   return file_entry(name, add_file(result_, name, found, settled_before_, sizes_are_told_));

@@ -52,6 +52,7 @@ struct Scan {
   std::vector<File> growing;  // may be written and was, less than kSettleTime ago
   std::vector<Directory> directories;
   bool writable = false;      // some settled file may be written to, or sealed by hand
+  bool withheld = false;      // some file is torn, and may be mended by hand
 };
 
 // A file put into the folder by hand grows while it is copied; so long after its last growth its
